@@ -1,0 +1,69 @@
+"""The command line: parse, call one function, print, exit code.
+
+Data goes to stdout, talk and progress to stderr. Exit codes: 0 done; 1 could not do what
+was asked; 2 misuse of the command line; 3 ``verify`` found a check that does not hold.
+Commands import what they need when they run, so that ``--help`` and ``list`` stay fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ptv_hub._version import __version__
+from ptv_hub.cli import zoo
+from ptv_hub.errors import PtvHubError, UsageError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ptv-hub",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="The home of the PyTorchVideo / PySlowFast model zoo.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ptv_hub {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    manifest: Annotated[
+        Optional[list[Path]],
+        typer.Option(help="A manifest of one's own (file or folder); may be given again."),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and exit.")
+    ] = False,
+) -> None:
+    if manifest:
+        # By the environment, so that worker processes see the same zoo.
+        variable = "PTV_HUB_MANIFESTS"
+        before = [os.environ[variable]] if os.environ.get(variable) else []
+        os.environ[variable] = os.pathsep.join([*map(str, manifest), *before])
+
+
+for family in (zoo,):
+    family.register(app)
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    try:
+        app()
+    except PtvHubError as error:
+        typer.echo(f"ptv-hub: {error}", err=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    except BrokenPipeError:  # the reader of a pipe has had enough: `ptv-hub list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,188 @@
+"""``ptv-hub list``, ``show`` and ``env``: what the zoo holds, and where one stands."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+from ptv_hub.entry import Artifact, Entry
+from ptv_hub.report import print_json, print_table
+
+Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("list")(list_)
+    app.command()(show)
+    app.command()(env)
+
+
+def list_(
+    pattern: Annotated[str, typer.Argument(help="A glob over names: 'x3d_*'.")] = "*",
+    arch: Annotated[Optional[str], typer.Option(help="SlowFast, X3D, R(2+1)D, ...")] = None,
+    dataset: Annotated[Optional[str], typer.Option(help="kinetics400, ssv2, charades.")] = None,
+    depth: Annotated[Optional[str], typer.Option(help="R50, R101, XS, ...")] = None,
+    max_gflops: Annotated[Optional[float], typer.Option(help="Published, of one view.")] = None,
+    max_params: Annotated[Optional[float], typer.Option(help="Published, millions.")] = None,
+    json: Json = False,
+) -> None:
+    """List the models of the zoo.
+
+    Examples:
+
+        ptv-hub list
+
+        ptv-hub list 'x3d_*' --max-gflops 5
+
+        ptv-hub list --dataset charades --json
+    """
+    from ptv_hub.manifest import entries, filter_entries
+
+    found = filter_entries(
+        entries(),
+        pattern,
+        arch=arch,
+        dataset=dataset,
+        depth=depth,
+        max_gflops=max_gflops,
+        max_params_millions=max_params,
+    )
+    if json:
+        print_json([_without_labels(item) for item in found])
+        return
+    for name in dict.fromkeys(item.dataset for item in found):
+        rows = [item for item in found if item.dataset == name]
+        metrics = [m for m in METRICS if any(_published(item, m) for item in rows)]
+        figures = ["GFLOPs x views", "params M", *(METRICS[m] for m in metrics)]
+        print_table(
+            ["name", "arch", "frames", *figures],
+            [_row(item, metrics) for item in rows],
+            right=figures,
+            title=name,
+        )
+    if not found:
+        typer.echo("no model matches; 'ptv-hub list' shows all there are", err=True)
+
+
+METRICS = {"top1": "top-1", "top5": "top-5", "mean_average_precision": "mAP"}
+
+
+def _without_labels(item: Entry) -> dict[str, object]:
+    """The record but for its class names, which would bury the rest (``show --json`` has them)."""
+    return item.model_dump(mode="json", exclude={"labels"})
+
+
+def _published(item: Entry, metric: str) -> float | None:
+    return getattr(item.published, metric) if item.published else None
+
+
+def _row(item: Entry, metrics: list[str]) -> list[str]:
+    cost = ["-", "-"]
+    if item.published:
+        views = item.protocol.num_views
+        cost = [f"{item.published.gflops:.2f} x {views}", f"{item.published.params_millions:.2f}"]
+    values = [_published(item, metric) for metric in metrics]
+    return [item.name, item.arch, item.frames, *cost, *("-" if v is None else f"{v:.2f}" for v in values)]
+
+
+def _accuracy(item: Entry) -> str:
+    """The published accuracy in words: ``top-1 76.94, top-5 92.69`` or ``mAP 37.24``."""
+    values = {METRICS[metric]: _published(item, metric) for metric in METRICS}
+    return ", ".join(f"{k} {v:.2f}" for k, v in values.items() if v is not None) or "not stated"
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="Hub name, zoo name or config path.")],
+    json: Json = False,
+) -> None:
+    """Show all that is known of one model: input, protocol, published figures, files, errata.
+
+    Examples:
+
+        ptv-hub show X3D_M
+
+        ptv-hub show Charades/SLOW_8x8_R50 --json
+    """
+    from ptv_hub.manifest import entry
+
+    item = entry(name)
+    if json:
+        print_json(item)
+        return
+    spec, protocol = item.input, item.protocol
+    size = f"{spec.num_frames} frames of {spec.crop_size} x {spec.crop_size} pixels"
+    if spec.slowfast_alpha:
+        size += f" (slow pathway {spec.num_frames // spec.slowfast_alpha})"
+    seconds = spec.clip_seconds
+    rows = [
+        ["zoo name", item.zoo_name],
+        ["config", item.config],
+        ["architecture", f"{item.arch} {item.depth}, {item.frames}"],
+        ["trained for", f"{item.dataset} ({item.num_classes} classes)"],
+        ["pretrained on", item.pretrain or "nothing"],
+        ["input", size],
+        ["sampling", f"{seconds:.2f} s a clip" if seconds else "one frame of each segment"],
+        ["normalisation", f"values / 255, mean {spec.mean[0]}, std {spec.std[0]}, {spec.channel_order}"],
+        [
+            "protocol",
+            f"{protocol.num_clips} clips x {protocol.num_crops} crops, short side {spec.short_side},"
+            f" {protocol.activation}, {protocol.ensemble} over views",
+        ],
+        ["published", _accuracy(item)],
+    ]
+    if item.published:
+        rows.append(
+            ["cost", f"{item.published.gflops} GFLOPs a view, {item.published.params_millions} M params"]
+        )
+    rows += [[f"file ({a.zoo} zoo)", _artifact(a)] for a in item.artifacts]
+    rows += [
+        [f"erratum ({e.field})", f"printed {e.printed}, found {e.found}: {e.reason}"]
+        for e in item.errata
+    ]
+    rows.append(["licence", f"code {item.license.code}; weights: {item.license.weights or 'not stated'}"])
+    if item.paper:
+        rows.append(["paper", f"{item.paper.title} ({item.paper.year}), {item.paper.url}"])
+    print_table([item.name, ""], rows)
+
+
+def _artifact(artifact: Artifact) -> str:
+    if artifact.sha256:
+        return f"{artifact.url} (sha256 {artifact.sha256[:12]}..., {artifact.hash_source})"
+    return f"{artifact.url} (no published hash)"
+
+
+def env(json: Json = False) -> None:
+    """Show versions and folders, for a bug report.
+
+    Example:
+
+        ptv-hub env
+    """
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from ptv_hub._version import __version__
+    from ptv_hub.manifest import manifest_folder
+
+    def installed(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "not installed"
+
+    packages = (
+        *("torch", "torchvision", "pytorchvideo", "safetensors", "av", "huggingface_hub"),
+        *("torchmetrics", "onnxruntime", "openvino", "lightning"),
+    )
+    facts = {
+        "ptv_hub": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{package: installed(package) for package in packages},
+        "manifests": str(manifest_folder()),
+    }
+    if json:
+        print_json(facts)
+    else:
+        print_table(["", ""], [[k, v] for k, v in facts.items()])

@@ -1,0 +1,208 @@
+"""The exceptions of ptv_hub. Each says four things: what failed, where, expected and found, what to do.
+
+    PtvHubError
+    ├── UsageError             the call itself is wrong
+    │   ├── UnknownName        no entry, layout, stage or export of that name
+    │   ├── AmbiguousName      more than one entry answers to it
+    │   └── WrongInput         a tensor that the model cannot take (also a ValueError)
+    ├── ManifestError          a manifest file that cannot be read or does not hold together
+    ├── ConfigError            a PySlowFast config with a value that has no meaning here
+    ├── CheckpointError        a weights file that cannot be used
+    │   ├── UnreadableFile     truncated, empty, HTML, not a checkpoint at all
+    │   ├── UnsafeFile         a pickle that wants to run code; nothing of it was run
+    │   ├── LayoutError        keys of no layout, of two layouts, or colliding ones
+    │   └── KeyMismatch        keys or shapes that are not those of the model
+    ├── FetchError             a file that could not be brought here
+    │   ├── OfflineError       not in the cache, and the network may not be used
+    │   └── HashMismatch       the bytes are not those that were published or pinned
+    ├── VideoError             a video, or a folder of frames, that cannot be decoded
+    ├── DataError              an annotation file or data folder that does not hold together
+    ├── EvaluationError        a run that cannot start, or cannot resume
+    ├── MissingExtra           an optional dependency that is not installed
+    └── WriteError             a file that could not be written; nothing half-written is left
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "AmbiguousName",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "EvaluationError",
+    "FetchError",
+    "HashMismatch",
+    "KeyMismatch",
+    "LayoutError",
+    "ManifestError",
+    "MissingExtra",
+    "OfflineError",
+    "PtvHubError",
+    "UnknownName",
+    "UnreadableFile",
+    "UnsafeFile",
+    "UsageError",
+    "VideoError",
+    "WriteError",
+    "WrongInput",
+]
+
+
+class PtvHubError(Exception):
+    """Base of all errors; ``str()`` of it is the whole message, one fact a line."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        expected: object = None,
+        found: object = None,
+        fix: str | None = None,
+    ) -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.expected = None if expected is None else str(expected)
+        self.found = None if found is None else str(found)
+        self.fix = fix
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        facts = {
+            "where": self.where,
+            "expected": self.expected,
+            "found": self.found,
+            "to do": self.fix,
+        }
+        lines = [f"  {label + ':':<9} {fact}" for label, fact in facts.items() if fact is not None]
+        return "\n".join([self.what, *lines])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process boundaries (decoding workers); pickle's default would
+        # call the constructor with `what` alone and lose the other facts.
+        return (_rebuild, (type(self), self.__dict__))
+
+
+def _rebuild(cls: type[PtvHubError], facts: dict[str, object]) -> PtvHubError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, facts["what"])
+    error.__dict__.update(facts)
+    return error
+
+
+class UsageError(PtvHubError):
+    """The call itself is wrong; the command line exits with 2."""
+
+
+class UnknownName(UsageError):
+    """Nothing has this name; ``neighbours`` are the nearest names there are."""
+
+    def __init__(self, kind: str, name: str, neighbours: Sequence[str], *, see: str) -> None:
+        self.name = name
+        self.neighbours = tuple(neighbours)
+        hint = f"did you mean {' or '.join(self.neighbours)}? " if self.neighbours else ""
+        super().__init__(f"there is no {kind} {name!r}", fix=f"{hint}{see}")
+
+
+class AmbiguousName(UsageError):
+    """Several entries answer to this name; ``spellings`` are those that mean one only."""
+
+    def __init__(self, name: str, spellings: Sequence[str], *, count: int) -> None:
+        self.name = name
+        self.spellings = tuple(spellings)
+        super().__init__(
+            f"{name!r} is the name of {count} models",
+            fix=f"say which: {', '.join(self.spellings)}",
+        )
+
+
+class WrongInput(UsageError, ValueError):
+    """A tensor whose shape, type or number of pathways the model cannot take."""
+
+
+class ManifestError(PtvHubError):
+    """A manifest that cannot be read or does not hold together."""
+
+
+class ConfigError(PtvHubError):
+    """A PySlowFast config with a value that has no meaning here."""
+
+
+class CheckpointError(PtvHubError):
+    """A weights file that cannot be used."""
+
+
+class UnreadableFile(CheckpointError):
+    """Not a checkpoint: missing, empty, truncated, a web page, or something else."""
+
+
+class UnsafeFile(CheckpointError):
+    """A pickle that asks for more than data; nothing of it was run."""
+
+
+class LayoutError(CheckpointError):
+    """Keys that no layout names, that two layouts share, or that collide."""
+
+    def __init__(self, what: str, *, keys: Sequence[str] = (), **facts: object) -> None:
+        self.keys = tuple(keys)
+        super().__init__(what, **facts)  # type: ignore[arg-type]
+
+
+class KeyMismatch(CheckpointError):
+    """Keys or shapes that are not those of the model, by name."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        missing: Sequence[str] = (),
+        unexpected: Sequence[str] = (),
+        mismatched: Sequence[str] = (),
+        **facts: object,
+    ) -> None:
+        self.missing = tuple(missing)
+        self.unexpected = tuple(unexpected)
+        self.mismatched = tuple(mismatched)
+        super().__init__(what, **facts)  # type: ignore[arg-type]
+
+
+class FetchError(PtvHubError):
+    """A file that could not be brought here."""
+
+
+class OfflineError(FetchError):
+    """Not in the cache, and the network may not be used."""
+
+
+class HashMismatch(FetchError):
+    """The bytes are not those that were published or pinned."""
+
+
+class VideoError(PtvHubError):
+    """A video, or a folder of frames, that cannot be decoded."""
+
+
+class DataError(PtvHubError):
+    """An annotation file or data folder that does not hold together."""
+
+
+class EvaluationError(PtvHubError):
+    """An evaluation that cannot start, or cannot resume."""
+
+
+class MissingExtra(PtvHubError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str, *, needed_for: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(
+            f"{needed_for} needs {package}, which is not installed",
+            fix=f"pip install 'ptv_hub[{extra}]'",
+        )
+
+
+class WriteError(PtvHubError):
+    """A file that could not be written; nothing half-written is left."""
