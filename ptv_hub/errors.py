@@ -24,6 +24,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 __all__ = [
@@ -206,3 +207,19 @@ class MissingExtra(PtvHubError):
 
 class WriteError(PtvHubError):
     """A file that could not be written; nothing half-written is left."""
+
+    @classmethod
+    def because(cls, error: OSError, path: object, *, fix: str | None = None) -> WriteError:
+        """What the system said on writing ``path``, in words where it is one of the common reasons."""
+        reasons = {
+            errno.ENOSPC: "the disk is full",
+            errno.EDQUOT: "the disk quota is used up",
+            errno.EACCES: "permission denied",
+            errno.EPERM: "permission denied",
+            errno.EROFS: "the file system is read-only",
+            errno.ENOTDIR: "a part of the path is a file, not a folder",
+            errno.EEXIST: "a file is in the place of a folder",
+            errno.EISDIR: "a folder is in the place of the file",
+        }
+        found = reasons.get(error.errno or 0, error.strerror or str(error))
+        return cls("a file could not be written", where=path, found=found, fix=fix)
