@@ -280,6 +280,8 @@ class EntryRow(Record):
     published: Published | None = None
     errata: tuple[Erratum, ...] = ()
     num_params: Annotated[int, Field(gt=0)] | None = None
+    digest: Sha256 | None = None
+    """Of the tensors (``digest.py``), where somebody has stated it; the zoo's owners never did."""
     paper: Paper | None = None
 
     @model_validator(mode="after")
