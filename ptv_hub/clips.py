@@ -1,0 +1,62 @@
+"""An opened video -> its views, clip by clip, each frame decoded and resized once.
+
+Frames are kept only until the last clip that sees them has been given away, so that a minute
+of 1080p takes no more memory than its longest clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ptv_hub.entry import InputSpec, Protocol
+from ptv_hub.errors import VideoError
+from ptv_hub.transforms import crops, prepare
+from ptv_hub.video import Video
+from ptv_hub.views import Clip, ViewPlan, plan_views
+
+__all__ = ["ClipViews", "clip_views"]
+
+
+@dataclass(frozen=True)
+class ClipViews:
+    """One clip, and its crops as the model sees them (before ``transforms.pack``)."""
+
+    clip: Clip
+    views: Tensor
+    """Float32, shape (crops, 3, T, S, S)."""
+
+
+def clip_views(
+    video: Video, spec: InputSpec, protocol: Protocol, *, plan: ViewPlan | None = None
+) -> Iterator[ClipViews]:
+    """The clips of a video in order of time; ``plan`` if it has been made already.
+
+    Raises:
+        VideoError: a frame that cannot be decoded, a clip in which none falls, frames whose
+            size changes on the way.
+    """
+    plan = plan or plan_views(video.timestamps, spec, protocol)
+    last_clip = {frame: clip.index for clip in plan.clips for frame in clip.frames}
+    kept: dict[int, Tensor] = {}
+    waiting = list(plan.clips)
+    size: tuple[int, ...] = ()
+    for place, pixels in video.frames(plan.frames):
+        if size and pixels.shape != size:
+            raise VideoError(
+                "the frames of the video are of several sizes",
+                where=video.name,
+                expected=f"{size[1]} x {size[0]} as the first",
+                found=f"{pixels.shape[1]} x {pixels.shape[0]}",
+            )
+        size = pixels.shape
+        kept[place] = prepare(torch.from_numpy(pixels), spec)
+        while waiting and all(frame in kept for frame in waiting[0].frames):
+            clip = waiting.pop(0)
+            whole = torch.stack([kept[frame] for frame in clip.frames], dim=1)
+            views = torch.stack(crops(whole, spec, protocol.num_crops))
+            kept = {frame: t for frame, t in kept.items() if last_clip[frame] > clip.index}
+            yield ClipViews(clip, views)
