@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ptv_hub.cache import atomic_write
-from ptv_hub.errors import CheckpointError, LayoutError, UnreadableFile, UnsafeFile
+from ptv_hub.files import atomic_write
+from ptv_hub.errors import CheckpointError, LayoutError, UnreadableFile, UnsafeFile, WriteError
 
 if TYPE_CHECKING:
     import os
 
     from torch import Tensor
 
-__all__ = ["CONTAINERS", "WRAPPERS", "Checkpoint", "read", "write"]
+__all__ = ["CONTAINERS", "WRAPPERS", "Checkpoint", "read", "same_bits", "write"]
 
 Format = Literal["zip", "legacy", "safetensors"]
 
@@ -263,29 +263,56 @@ def write(
 
     A ``.pyth`` holds ``model_state`` and, where given, the training state beside it, as
     PySlowFast's and PyTorchVideo's loaders read it; ``metadata`` goes into safetensors only.
-    The file appears whole or not at all.
+    The file is read back and every tensor compared bit for bit before it appears under its
+    name: whole, right, or not at all.
 
     Raises:
-        WriteError: the folder is missing or not writable, or the disk is full.
+        WriteError: the folder is missing or not writable, the disk is full, or what came
+            back differs from what was written.
         CheckpointError: training state for a safetensors file, which has no place for it.
     """
-    import torch
-
     path = Path(path)
+    if path.suffix == ".safetensors" and training:
+        raise CheckpointError(
+            "safetensors hold tensors only, no training state",
+            where=path,
+            found=", ".join(training),
+            fix="write a .pyth, or leave the training state out",
+        )
     plain = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     with atomic_write(path) as temporary:
         if path.suffix == ".safetensors":
-            if training:
-                raise CheckpointError(
-                    "safetensors hold tensors only, no training state",
-                    where=path,
-                    found=", ".join(training),
-                    fix="write a .pyth, or leave the training state out",
-                )
             from safetensors.torch import save_file
 
             save_file(plain, temporary, {"format": "pt", **(metadata or {})})
         else:
+            import torch
+
+            # PySlowFast's order: epoch, model_state, optimizer_state, cfg.
             head = {"epoch": training["epoch"]} if training and "epoch" in training else {}
             rest = {k: v for k, v in (training or {}).items() if k != "epoch"}
             torch.save({**head, "model_state": plain, **rest}, temporary)
+        back = read(temporary).tensors
+        wrong = [key for key in plain if key not in back or not same_bits(plain[key], back[key])]
+        if wrong or len(back) != len(plain):
+            raise WriteError(
+                "a file was written and came back different; it was deleted",
+                where=path,
+                found=", ".join(wrong[:3]) or f"{len(back)} tensors of {len(plain)}",
+                fix="check the disk, then write again",
+            )
+
+
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Whether shape, type and every bit agree; two NaNs of the same bits do."""
+    import torch
+
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    return torch.equal(_bytes(one), _bytes(other))
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    import torch
+
+    return tensor.contiguous().reshape(-1).view(torch.uint8)

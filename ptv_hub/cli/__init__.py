@@ -15,7 +15,7 @@ from typing import Annotated, Optional
 import typer
 
 from ptv_hub._version import __version__
-from ptv_hub.cli import zoo
+from ptv_hub.cli import files, zoo
 from ptv_hub.errors import PtvHubError, UsageError
 
 __all__ = ["app", "main"]
@@ -53,7 +53,7 @@ def _options(
         os.environ[variable] = os.pathsep.join([*map(str, manifest), *before])
 
 
-for family in (zoo,):
+for family in (zoo, files):
     family.register(app)
 
 
