@@ -17,7 +17,7 @@ import os
 import re
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Union
@@ -47,6 +47,7 @@ VIDEOS = frozenset(
 
 # Their packets need not be frames that are shown, so packets do not tell the time stamps.
 _HIDDEN_FRAMES = frozenset({"vp8", "libvpx", "vp6f", "vp6a"})
+_SHORT = 1.0  # seconds between a container's end and its last frame that are worth a word
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _WAIT = (10.0, 60.0)  # seconds: to connect, and between two bytes
 
@@ -200,37 +201,48 @@ class _EncodedVideo(Video):
             self._scan()
 
     def _scan(self) -> None:
+        """Read the time stamps: from the packets where they tell them, else by decoding all."""
         with self._open() as container:
             stream = container.streams.video[0]
-            codec = stream.codec_context
-            if codec is None:
+            if stream.codec_context is None:
                 raise VideoError("no decoder for the video", where=self.name)
+            codec = stream.codec_context.name
             start = stream.start_time or 0
             base, stated, count = stream.time_base, stream.duration, stream.frames
             packets = [(p.pts, p.is_keyframe) for p in self._packets(container, stream)]
-            name = codec.name
+            whole = None if container.duration is None else container.duration / av.time_base
         if not packets:
             raise VideoError("the video has no frame", where=self.name)
         shown = [pts for pts, _ in packets]
-        if self._allow_broken or name in _HIDDEN_FRAMES or not _trusted(packets):
-            shown = [pts for pts, _ in self._decoded()]
-        ticks = tuple(sorted({pts for pts in shown if pts is not None}))
+        decoded = self._decoded()
+        _, first = next(decoded, (None, None))
+        if self._allow_broken or codec in _HIDDEN_FRAMES or not _trusted(packets):
+            shown = [] if first is None else [first.pts, *(pts for pts, _ in decoded)]
+        decoded.close()
+        if first is None or not shown:
+            raise VideoError("no frame of the video can be decoded", where=self.name)
         if base is None or None in shown:
             raise VideoError(
                 "the frames have no time stamps",
                 where=self.name,
                 fix="put the stream into a container: ffmpeg -i IN -c copy OUT.mp4",
             )
-        if not ticks:
-            raise VideoError("no frame of the video can be decoded", where=self.name)
+        ticks = tuple(sorted({pts for pts in shown if pts is not None}))
+        end, notes = ticks[-1] if stated is None else stated, []
         if len(packets) < count and not self._allow_broken:
             raise self._broken(f"{len(packets)} of {count} frames")
-        end = ticks[-1] if stated is None else stated
-        if self._damage or (self._allow_broken and len(packets) < count):
+        if self._damage or len(packets) < count:
+            # What the container states is no longer so: the end is that of the last frame kept.
             gaps = sorted(b - a for a, b in itertools.pairwise(ticks))
             end = ticks[-1] + (gaps[len(gaps) // 2] if gaps else 0)
-            kept = f"damaged: {len(ticks)} of {max(count, len(packets))} frames could be decoded"
-            self.notes = (kept, *dict.fromkeys(self._damage))
+            total = max(count, len(packets))
+            notes = [f"damaged: {len(ticks)} of {total} frames could be decoded", *self._damage]
+        elif stated is None and whole is not None and whole - (end - start) * base > _SHORT:
+            last = float((end - start) * base)
+            notes = [f"the container states {whole:.1f} s, the last frame is at {last:.1f} s"]
+        if getattr(first, "rotation", 0):
+            notes.append(f"rotation metadata ({first.rotation} degrees) is not applied")
+        self.notes = tuple(dict.fromkeys(notes))
         self.timestamps = Timestamps(ticks, base, start, int(end - start) * base)
 
     def frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Frame]]:
@@ -265,7 +277,7 @@ class _EncodedVideo(Video):
         except av.error.FFmpegError as error:
             self._note_damage(error)
 
-    def _decoded(self) -> Iterator[tuple[int | None, Any]]:
+    def _decoded(self) -> Generator[tuple[int | None, Any], None, None]:
         """All frames with their time stamps, in the decoder's order; not yet converted."""
         with self._open() as container:
             stream = container.streams.video[0]
