@@ -97,9 +97,8 @@ def download(
     """
     partial = Partial(part, url, vouched=sha256 is not None)
     try:
-        resumed = partial.size > 0
         found = _bring(url, partial, size, report)
-        if resumed and sha256 not in (None, found):
+        if partial.joined and sha256 not in (None, found):
             # The beginning may come from another file; only a whole try can tell.
             log.warning("%s: the resumed file is not the expected one; fetching it whole", url)
             partial.restart()
@@ -340,7 +339,7 @@ def _receive(
     amount = CHUNK if modern else 1 << 14
     content_type = response.headers.get("Content-Type", "")
     partial.make_room()
-    first = partial.size == 0
+    head = b"" if partial.size == 0 else None
     mark, there = time.monotonic(), partial.size
     while True:
         try:
@@ -349,10 +348,12 @@ def _receive(
             raise _Again(_in_words(error)) from error
         if not chunk:
             break
-        if first:  # before more of it arrives
-            first = False
-            _refuse_page(partial, chunk[:HEAD], response.url or url, content_type)
-            _refuse_size(partial, partial.total, size, url)
+        if head is not None:  # before more of it arrives; a page may come in drops
+            head += chunk[:HEAD]
+            _refuse_page(partial, head, response.url or url, content_type)
+            if len(head) >= HEAD:
+                _refuse_size(partial, partial.total, size, url)
+                head = None
         partial.write(chunk)
         if report:
             report(partial.size, partial.total, len(chunk))

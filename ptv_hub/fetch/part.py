@@ -58,6 +58,8 @@ class Partial:
         self.path = path
         self.url = url
         self.encoded = False
+        self.joined = False
+        """Whether the bytes came in more than one answer, by proofs that a bad server may break."""
         self._vouched = vouched
         self._state = State(url=url)
         self._hasher = _Hasher()
@@ -70,6 +72,7 @@ class Partial:
             self._state = state
         if self.resumable or self.complete:
             self._hasher.add_file(path, self.size)
+            self.joined = True
         else:
             self.restart()
 
@@ -141,6 +144,7 @@ class Partial:
         for name, known in (("ETag", state.etag), ("Last-Modified", state.last_modified)):
             if known is not None and headers.get(name) not in (None, known):
                 return False
+        self.joined = True
         return True
 
     def write(self, chunk: bytes) -> None:
@@ -177,6 +181,7 @@ class Partial:
             state_path(self.path).unlink(missing_ok=True)
         self.size = 0
         self.encoded = False
+        self.joined = False
         self._state = State(url=self.url)
         self._hasher.stop()
         self._hasher = _Hasher()
