@@ -98,7 +98,8 @@ def _frames(frames: Any) -> Tensor:
         except (RuntimeError, TypeError, ValueError) as error:
             raise _wrong("a list of frames of several shapes or types") from error
     if isinstance(frames, np.ndarray) and frames.dtype == np.uint8:
-        frames = torch.from_numpy(np.ascontiguousarray(frames))
+        # torch warns of arrays that are not writable, and refuses negative strides.
+        frames = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
     if not isinstance(frames, Tensor):
         raise _wrong(f"a {type(frames).__name__}")
     if frames.dtype != torch.uint8 or frames.dim() != 4 or frames.shape[-1] != 3:
