@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -42,6 +42,7 @@ __all__ = [
     "key",
     "leftovers",
     "location",
+    "lockable",
     "locked",
     "look_up",
     "pin_of",
@@ -264,7 +265,7 @@ def read_lock() -> tuple[str, LockFile] | None:
         ) from error
 
 
-def expectation(artifact: Artifact, *, known: dict[str, Pin] | None = None) -> Expectation | None:
+def expectation(artifact: Artifact) -> Expectation | None:
     """What the artifact must be: by the lock file, as published, or as pinned on first use.
 
     ``None``: there is a lock file, and it does not name the artifact.
@@ -288,16 +289,45 @@ def expectation(artifact: Artifact, *, known: dict[str, Pin] | None = None) -> E
                 fix="find out which is right before you trust either",
             )
         return Expectation(sha256=item.sha256, size=item.size, vouched_by=f"lock file {name}")
+    return _without_lock(artifact, pins())
+
+
+def _without_lock(artifact: Artifact, known: dict[str, Pin]) -> Expectation:
     if artifact.sha256 is not None:
         return Expectation(
             sha256=artifact.sha256, size=artifact.size, vouched_by=artifact.hash_source
         )
-    pin = (pins() if known is None else known).get(key(artifact))
+    pin = known.get(key(artifact))
     if pin is None:
-        return Expectation(size=artifact.size)
+        return Expectation(size=artifact.size, vouched_by=artifact.hash_source)
+    # Not the pin's size: a changed file is fetched whole, so that the error can show both hashes.
     return Expectation(
         sha256=pin.sha256, size=artifact.size, vouched_by=f"first use here, {pin.since}"
     )
+
+
+def lockable(artifacts: Iterable[Artifact]) -> dict[str, LockedFile]:
+    """What a lock file can say of these: of each whose hash is published or pinned, by address."""
+    known = pins()
+    files = {}
+    for artifact in artifacts:
+        item, pin = _without_lock(artifact, known), known.get(key(artifact))
+        if item.sha256 is None or item.vouched_by is None:
+            continue
+        same = pin is not None and pin.sha256 == item.sha256
+        size = pin.size if pin is not None and same else item.size
+        files[artifact.url] = LockedFile(sha256=item.sha256, size=size, vouched_by=item.vouched_by)
+    return files
+
+
+def write_lock(path: Path, files: dict[str, LockedFile]) -> None:
+    """Write a lock file, whole or not at all.
+
+    Raises:
+        WriteError: it could not be written.
+    """
+    content = LockFile(files={url: files[url] for url in sorted(files)})
+    _write_text(path, content.model_dump_json(indent=1))
 
 
 # ---------------------------------------------------------------------------- what is there
@@ -412,9 +442,3 @@ def damaged(file: CachedFile) -> HashMismatch | None:
         found=f"sha256 {found}, {file.size} bytes",
         fix="remove it with 'ptv-hub cache remove' and fetch it again",
     )
-
-
-def write_lock(path: Path, files: dict[str, LockedFile]) -> None:
-    """Write a lock file, whole or not at all."""
-    content = LockFile(files={url: files[url] for url in sorted(files)})
-    _write_text(path, content.model_dump_json(indent=1))

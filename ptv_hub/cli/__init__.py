@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from ptv_hub._version import __version__
-from ptv_hub.cli import files, zoo
+from ptv_hub.cli import cache, files, zoo
 from ptv_hub.errors import PtvHubError, UsageError
 
 __all__ = ["app", "main"]
@@ -39,8 +39,12 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     manifest: Annotated[
-        Optional[list[Path]],
+        list[Path] | None,
         typer.Option(help="A manifest of one's own (file or folder); may be given again."),
+    ] = None,
+    lock: Annotated[
+        Path | None,
+        typer.Option(help="A lock file ('ptv-hub lock'): files it does not name are refused."),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and exit.")
@@ -51,9 +55,11 @@ def _options(
         variable = "PTV_HUB_MANIFESTS"
         before = [os.environ[variable]] if os.environ.get(variable) else []
         os.environ[variable] = os.pathsep.join([*map(str, manifest), *before])
+    if lock:
+        os.environ["PTV_HUB_LOCK"] = str(lock.absolute())
 
 
-for family in (zoo, files):
+for family in (zoo, cache, files):
     family.register(app)
 
 

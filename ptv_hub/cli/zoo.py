@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -20,11 +20,11 @@ def register(app: typer.Typer) -> None:
 
 def list_(
     pattern: Annotated[str, typer.Argument(help="A glob over names: 'x3d_*'.")] = "*",
-    arch: Annotated[Optional[str], typer.Option(help="SlowFast, X3D, R(2+1)D, ...")] = None,
-    dataset: Annotated[Optional[str], typer.Option(help="kinetics400, ssv2, charades.")] = None,
-    depth: Annotated[Optional[str], typer.Option(help="R50, R101, XS, ...")] = None,
-    max_gflops: Annotated[Optional[float], typer.Option(help="Published, of one view.")] = None,
-    max_params: Annotated[Optional[float], typer.Option(help="Published, millions.")] = None,
+    arch: Annotated[str | None, typer.Option(help="SlowFast, X3D, R(2+1)D, ...")] = None,
+    dataset: Annotated[str | None, typer.Option(help="kinetics400, ssv2, charades.")] = None,
+    depth: Annotated[str | None, typer.Option(help="R50, R101, XS, ...")] = None,
+    max_gflops: Annotated[float | None, typer.Option(help="Published, of one view.")] = None,
+    max_params: Annotated[float | None, typer.Option(help="Published, millions.")] = None,
     json: Json = False,
 ) -> None:
     """List the models of the zoo.
@@ -83,7 +83,13 @@ def _row(item: Entry, metrics: list[str]) -> list[str]:
         views = item.protocol.num_views
         cost = [f"{item.published.gflops:.2f} x {views}", f"{item.published.params_millions:.2f}"]
     values = [_published(item, metric) for metric in metrics]
-    return [item.name, item.arch, item.frames, *cost, *("-" if v is None else f"{v:.2f}" for v in values)]
+    return [
+        item.name,
+        item.arch,
+        item.frames,
+        *cost,
+        *("-" if v is None else f"{v:.2f}" for v in values),
+    ]
 
 
 def _accuracy(item: Entry) -> str:
@@ -123,33 +129,47 @@ def show(
         ["pretrained on", item.pretrain or "nothing"],
         ["input", size],
         ["sampling", f"{seconds:.2f} s a clip" if seconds else "one frame of each segment"],
-        ["normalisation", f"values / 255, mean {spec.mean[0]}, std {spec.std[0]}, {spec.channel_order}"],
+        [
+            "normalisation",
+            f"values / 255, mean {spec.mean[0]}, std {spec.std[0]}, {spec.channel_order}",
+        ],
         [
             "protocol",
-            f"{protocol.num_clips} clips x {protocol.num_crops} crops, short side {spec.short_side},"
-            f" {protocol.activation}, {protocol.ensemble} over views",
+            f"{protocol.num_clips} clips x {protocol.num_crops} crops,"
+            f" short side {spec.short_side}, {protocol.activation}, {protocol.ensemble} over views",
         ],
         ["published", _accuracy(item)],
     ]
     if item.published:
         rows.append(
-            ["cost", f"{item.published.gflops} GFLOPs a view, {item.published.params_millions} M params"]
+            [
+                "cost",
+                f"{item.published.gflops} GFLOPs a view, {item.published.params_millions} M params",
+            ]
         )
     rows += [[f"file ({a.zoo} zoo)", _artifact(a)] for a in item.artifacts]
     rows += [
         [f"erratum ({e.field})", f"printed {e.printed}, found {e.found}: {e.reason}"]
         for e in item.errata
     ]
-    rows.append(["licence", f"code {item.license.code}; weights: {item.license.weights or 'not stated'}"])
+    rows.append(
+        ["licence", f"code {item.license.code}; weights: {item.license.weights or 'not stated'}"]
+    )
     if item.paper:
         rows.append(["paper", f"{item.paper.title} ({item.paper.year}), {item.paper.url}"])
     print_table([item.name, ""], rows)
 
 
 def _artifact(artifact: Artifact) -> str:
-    if artifact.sha256:
-        return f"{artifact.url} (sha256 {artifact.sha256[:12]}..., {artifact.hash_source})"
-    return f"{artifact.url} (no published hash)"
+    """The file's address, its hash, and who vouches for that."""
+    from ptv_hub.cache import expectation
+
+    expected = expectation(artifact)
+    if expected is None:
+        return f"{artifact.url} (the lock file does not name it)"
+    if expected.sha256:
+        return f"{artifact.url} (sha256 {expected.sha256[:12]}..., {expected.vouched_by})"
+    return f"{artifact.url} (nobody vouches for a hash; the first use here will pin it)"
 
 
 def env(json: Json = False) -> None:
