@@ -1,0 +1,187 @@
+"""Kinetics, and every data set that is told like it: paths with a label, or a folder a class."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ptv_hub.datasets.listing import (
+    Item,
+    Listing,
+    Split,
+    check_names,
+    find,
+    fold,
+    read_json,
+    read_rows,
+    read_text,
+)
+from ptv_hub.entry import Entry
+from ptv_hub.errors import DataError
+
+__all__ = ["read"]
+
+_LISTS: dict[Split, tuple[str, ...]] = {
+    "train": ("train.csv", "train.txt", "*train*.csv", "*train*.txt"),
+    "val": ("val.csv", "val.txt", "validate.csv", "*val*.csv", "*val*.txt"),
+    "test": (
+        *("test.csv", "test.txt", "val.csv", "val.txt", "validate.csv"),
+        *("*test*.csv", "*val*.csv", "*val*.txt"),
+    ),
+}
+_NAMES = ("kinetics_classnames.json", "*classnames.json", "*class_names.json")
+"""Files of class names that users keep beside the list: name -> index."""
+_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v")
+_HEADERS = {"label", "labels", "class", "class_id"}
+
+
+def read(data: Path, videos: Path | None, split: Split, entry: Entry) -> Listing:
+    """A list of paths and labels, the owners' annotation CSV, or a folder for each class."""
+    if data.is_file():
+        return _listed(data, videos, entry)
+    path = find(data, _LISTS[split])
+    if path is not None:
+        return _listed(path, videos, entry)
+    return _class_folders(data, split, entry)
+
+
+def _listed(path: Path, videos: Path | None, entry: Entry) -> Listing:
+    files = [path]
+    names = find(path.parent, _NAMES)
+    if names is not None:
+        files.append(names)
+        check_names(_indices(names), entry, names)
+    first = read_text(path).lstrip().split("\n", 1)[0].casefold()
+    if "youtube_id" in first:
+        items = tuple(_owners(path, videos or path.parent, entry))
+    else:
+        items = tuple(_paths(path, videos, entry))
+    return Listing(entry.dataset, items, tuple(files))
+
+
+def _indices(path: Path) -> dict[int, str]:
+    content = read_json(path)
+    try:
+        return {int(index): str(name) for name, index in content.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(
+            "a file of class names cannot be used",
+            where=path,
+            expected="an object: name -> index",
+            found=error,
+        ) from error
+
+
+def _paths(path: Path, videos: Path | None, entry: Entry) -> Iterator[Item]:
+    """Items of ``path label`` lines, blanks or a comma between; labels by number or by name."""
+    classes = _classes(entry)
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        line = line.strip()
+        if not line:
+            continue
+        fields = _fields(line, classes)
+        if fields is None:
+            raise DataError(
+                "a line of the list is not understood",
+                where=f"{path}, line {number}",
+                expected="'path label' or 'path,label', the label a number or a class name",
+                found=line[:120],
+            )
+        name, label = fields
+        if number == 1 and label.casefold() in _HEADERS:
+            continue
+        index, problem = _index(label, classes)
+        yield Item(name, _located(name, path.parent, videos), index, problem)
+
+
+def _fields(line: str, classes: dict[str, int]) -> tuple[str, str] | None:
+    """Path and label; the path may hold blanks and commas, the name of a class blanks."""
+    words = line.rsplit(None, 1)
+    if len(words) == 2 and re.fullmatch(r"-?\d+", words[1]) and not words[0].endswith(","):
+        return words[0], words[1]
+    cells = [cell.strip() for cell in next(csv.reader([line]))]
+    if len(cells) == 2 and all(cells):
+        return cells[0], cells[1]
+    if len(cells) == 1:
+        words = line.split()
+        for cut in range(1, len(words)):
+            if fold(" ".join(words[cut:])) in classes:
+                return line[: _nth_word(line, cut)].rstrip(), " ".join(words[cut:])
+        if len(words) == 2:
+            return words[0], words[1]
+    return None
+
+
+def _nth_word(line: str, count: int) -> int:
+    """Where the word after ``count`` others begins."""
+    return [match.start() for match in re.finditer(r"\S+", line)][count]
+
+
+def _classes(entry: Entry) -> dict[str, int]:
+    return {fold(name): index for index, name in enumerate(entry.labels)}
+
+
+def _index(label: str, classes: dict[str, int]) -> tuple[tuple[int, ...], str | None]:
+    if re.fullmatch(r"-?\d+", label):
+        return (int(label),), None
+    if fold(label) in classes:
+        return (classes[fold(label)],), None
+    return (), f"no class is called {label!r}"
+
+
+def _located(name: str, folder: Path, videos: Path | None) -> str:
+    """Where a path of a list points: below the prefix; without one, below the list or from here."""
+    if videos is not None:
+        return os.path.join(videos, name)
+    beside = os.path.join(folder, name)
+    return name if not os.path.exists(beside) and os.path.exists(name) else beside
+
+
+def _owners(path: Path, videos: Path, entry: Entry) -> Iterator[Item]:
+    """Items of the owners' CSV: ``label,youtube_id,time_start,time_end,split``."""
+    classes = _classes(entry)
+    rows = read_rows(path, ",", ("label", "youtube_id", "time_start", "time_end"))
+    there = {
+        os.path.splitext(name)[0]: os.path.join(folder, name)
+        for folder, _, names in os.walk(videos, followlinks=True)
+        for name in names
+        if name.lower().endswith(_SUFFIXES)
+    }
+    for number, row in enumerate(rows, 2):
+        try:
+            span = f"{int(float(row['time_start'])):06d}_{int(float(row['time_end'])):06d}"
+        except ValueError as error:
+            raise DataError(
+                "times of the annotation are no numbers",
+                where=f"{path}, line {number}",
+                found=f"{row['time_start']!r}, {row['time_end']!r}",
+            ) from error
+        item_id = f"{row['youtube_id']}_{span}"
+        file = there.get(item_id) or there.get(row["youtube_id"])
+        index, problem = _index(row["label"], classes)
+        yield Item(item_id, file or str(videos / f"{item_id}.mp4"), index, problem)
+
+
+def _class_folders(data: Path, split: Split, entry: Entry) -> Listing:
+    """Items of ``abseiling/ID.mp4``; the folder's name is the class."""
+    classes = _classes(entry)
+    names = {"train": ("train",), "val": ("val",), "test": ("test", "val")}[split]
+    root = next((data / name for name in names if (data / name).is_dir()), data)
+    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    if not any(fold(folder.name) in classes for folder in folders):
+        raise DataError(
+            "no annotation in the data folder",
+            where=data,
+            expected=f"one of {', '.join(_LISTS[split])}, or a folder of videos for each class",
+            found=", ".join(sorted(path.name for path in data.iterdir())[:5]) or "nothing",
+        )
+    items = []
+    for folder in folders:
+        index, problem = _index(folder.name, classes)
+        for path in sorted(folder.rglob("*")):
+            if path.suffix.lower() in _SUFFIXES and path.is_file():
+                items.append(Item(path.relative_to(root).as_posix(), str(path), index, problem))
+    return Listing(entry.dataset, tuple(items), (root,))
