@@ -1,0 +1,17 @@
+"""Prove that a checkpoint is what it claims: every claim that can be recomputed is recomputed.
+
+One room a level, in the order of the report:
+
+    spec       parameters and FLOPs against the table; no weights needed     spec, cost
+    file       size, hash and who vouches for it, format, what it says       weights_file
+    keys       keys, shapes, classes; which of its look-alikes it is         keys, identity
+    tensors    digest, NaN, batch norm, not at their initialisation          tensors, initialisation
+    numbers    outputs for these very weights, where some are recorded       numbers, goldens
+    behaviour  deterministic, the same in any batch, layout and format       behaviour
+    accuracy   what the table says, and whether it was measured              walk
+"""
+
+from ptv_hub.verification.records import Check, VerifyReport
+from ptv_hub.verification.walk import verify
+
+__all__ = ["Check", "VerifyReport", "verify"]

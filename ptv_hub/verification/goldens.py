@@ -1,0 +1,113 @@
+"""Recorded outputs for given weights, found by the weights' digest.
+
+``goldens.json`` beside this file holds what PySlowFast computed from the drawn weights of
+``tools/draw.py`` (written by ``tools/goldens.py``). ``verify --record`` keeps what this
+machine computes in ``goldens.json`` of the cache folder: good for noticing that something
+changed, no proof that it was right.
+"""
+
+from __future__ import annotations
+
+from functools import cache as cached
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, ValidationError
+from torch import Tensor
+
+from ptv_hub import cache
+from ptv_hub.entry import Record, Sha256
+from ptv_hub.errors import FetchError
+
+__all__ = ["Golden", "GoldenFile", "drawn_clip", "record", "recorded", "shipped", "to_json"]
+
+
+class Golden(Record):
+    """What a model gave for one drawn clip."""
+
+    digest: Sha256
+    """Of the weights."""
+    entry: str
+    """Name of the entry whose weights they are."""
+    weights: str
+    """Which weights these are, in words."""
+    computed_by: str
+    num_frames: Annotated[int, Field(gt=0)]
+    crop_size: Annotated[int, Field(gt=0)]
+    seed: int = 0
+    """Of the clip: ``drawn_clip(num_frames, crop_size, seed)``."""
+    activation: Literal["softmax", "sigmoid"]
+    logits: tuple[float, ...]
+    """One a class, the mean over the head's positions."""
+    scores: tuple[float, ...]
+    """One a class: the activation at each position, then the mean."""
+
+
+class GoldenFile(Record):
+    schema_version: Literal[1] = 1
+    goldens: tuple[Golden, ...] = ()
+
+
+def drawn_clip(num_frames: int, size: int, seed: int = 0) -> Tensor:
+    """A clip of normal noise, float32, (1, 3, num_frames, size, size); the same on every machine."""
+    rng = np.random.default_rng([seed, num_frames, size])
+    return torch.from_numpy(rng.standard_normal((1, 3, num_frames, size, size), dtype=np.float32))
+
+
+@cached
+def shipped() -> dict[str, Golden]:
+    """The goldens that come with the package, by digest."""
+    return _read(Path(__file__).parent / "goldens.json")
+
+
+def recorded() -> dict[str, Golden]:
+    """The goldens that this machine recorded, by digest.
+
+    Raises:
+        FetchError: the record cannot be read.
+    """
+    path = cache.folder() / "goldens.json"
+    if not path.exists():
+        return {}
+    try:
+        return _read(path)
+    except (OSError, ValidationError) as error:
+        raise FetchError(
+            "the recorded goldens cannot be read",
+            where=path,
+            found=str(error).splitlines()[0],
+            fix="restore the file, or remove it and record them anew",
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Golden]:
+    content = GoldenFile.model_validate_json(path.read_bytes())
+    return {golden.digest: golden for golden in content.goldens}
+
+
+def record(golden: Golden) -> None:
+    """Keep a golden in the cache folder; one of the same digest is replaced.
+
+    Raises:
+        WriteError: the folder cannot be written.
+    """
+    path = cache.folder() / "goldens.json"
+    with cache.locked(path):
+        known = {**recorded(), golden.digest: golden}
+        cache.replace_text(path, to_json(tuple(known.values())))
+
+
+def to_json(goldens: tuple[Golden, ...]) -> str:
+    """The text of a file of goldens; figures with the nine digits that float32 needs."""
+
+    def short(golden: Golden) -> Golden:
+        figures = {
+            name: tuple(float(f"{x:.9g}") for x in getattr(golden, name))
+            for name in ("logits", "scores")
+        }
+        return golden.model_copy(update=figures)
+
+    rows = ",\n".join(short(golden).model_dump_json() for golden in goldens)
+    return f'{{"schema_version":1,"goldens":[\n{rows}\n]}}\n'

@@ -1,0 +1,61 @@
+"""Level ``keys``: whether the state dict is, by names and shapes, the one of this model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from ptv_hub.builders import build
+from ptv_hub.entry import Entry
+from ptv_hub.load import KeyReport, compare
+from ptv_hub.manifest import entries
+from ptv_hub.verification.records import Check
+
+__all__ = ["check_keys"]
+
+
+def check_keys(entry: Entry, tensors: Mapping[str, Tensor]) -> tuple[list[Check], bool]:
+    """The checks on official-layout tensors, and whether the model can be loaded from them."""
+    expected = build(entry, device="meta").state_dict()
+    report = compare(tensors, expected)
+    return [_names(report, len(expected)), _shapes(report), _classes(entry, tensors)], report.fits
+
+
+def _check(name: str, holds: bool, **facts: str | None) -> Check:
+    return Check(level="keys", name=name, verdict="holds" if holds else "fails", **facts)
+
+
+def _names(report: KeyReport, count: int) -> Check:
+    wrong = {"missing": report.missing, "unexpected": report.unexpected}
+    found = [f"{len(keys)} {kind}: {_some(keys)}" for kind, keys in wrong.items() if keys]
+    return _check("keys", not found, expected=f"{count} keys", found="; ".join(found) or "these")
+
+
+def _shapes(report: KeyReport) -> Check:
+    wrong = report.mismatched
+    found = f"{len(wrong)} of another: {_some(wrong, '; ')}" if wrong else "these"
+    return _check("shapes", not wrong, expected="those of the model", found=found)
+
+
+def _some(keys: tuple[str, ...], separator: str = ", ") -> str:
+    return separator.join([*keys[:3], *(["..."] if len(keys) > 3 else [])])
+
+
+def _classes(entry: Entry, tensors: Mapping[str, Tensor]) -> Check:
+    heads = [len(t) for k, t in tensors.items() if k.endswith(".proj.bias") and t.dim() == 1]
+    expected = f"{entry.num_classes} classes ({entry.dataset})"
+    if len(heads) != 1:
+        return _check("classes", False, expected=expected, found="no classifier that is known")
+    (found,) = heads
+    like = dict.fromkeys(item.dataset for item in entries() if item.num_classes == found)
+    labels = len(entry.labels)
+    return _check(
+        "classes",
+        found == entry.num_classes,
+        expected=expected,
+        found=f"{found} classes" + (f" (as {', '.join(like)})" if like else ""),
+        note=f"as many as there are labels: {labels}" if labels == found else "no labels to count"
+        if not labels
+        else f"there are {labels} labels",
+    )

@@ -1,0 +1,103 @@
+"""Level ``numbers``: what the loaded model computes, against outputs known for these weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptv_hub.builders import VideoModel
+from ptv_hub.verification import goldens
+from ptv_hub.verification.goldens import Golden
+from ptv_hub.verification.records import Check
+
+__all__ = ["TOLERANCE", "Outputs", "check_numbers", "outputs"]
+
+TOLERANCE = 1e-4
+"""Largest difference of a logit or a score, float32 on a CPU. Logits reach some 10; other
+thread counts and instruction sets moved them by 2e-6 where this was measured."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    logits: Tensor
+    """(B, num_classes), the mean over positions."""
+    scores: Tensor
+    """(B, num_classes), the protocol's activation at each position, then the mean."""
+
+
+def outputs(model: VideoModel, clip: Tensor) -> Outputs:
+    """Logits and scores of a clip from one pass; only the head runs twice."""
+    head, before = model.blocks[-1], model.activation
+    features: list[Any] = []
+    handle = head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    try:
+        with torch.inference_mode():
+            model.activation = None
+            logits = model(clip)
+            model.activation = model.entry.protocol.activation
+            return Outputs(logits, head(features[0]))
+    finally:
+        handle.remove()
+        model.activation = before
+
+
+def check_numbers(model: VideoModel, found: Outputs, digest: str, *, keep: bool) -> Check:
+    """Whether the outputs for the drawn clip of seed 0 are those known for these weights.
+
+    ``keep`` records them for the next time, where none are known.
+    """
+    golden = goldens.shipped().get(digest)
+    if golden is not None:
+        return _compared(model, found, golden, "holds", golden.weights)
+    golden = goldens.recorded().get(digest)
+    if golden is not None:
+        return _compared(model, found, golden, "as recorded here", "no proof that they are right")
+    if keep:
+        goldens.record(_golden(model, found, digest))
+        note = "nothing was known; recorded now, to compare with the next time"
+        return _check("as recorded here", found="outputs for a drawn clip", note=note)
+    note = "nobody has stated outputs for these weights; --record keeps those of this machine"
+    return _check("unknown", found="outputs for a drawn clip", note=note)
+
+
+def _check(verdict: Any, **facts: str) -> Check:
+    return Check(level="numbers", name="golden outputs", verdict=verdict, **facts)
+
+
+def _compared(
+    model: VideoModel, found: Outputs, golden: Golden, agreeing: str, remark: str
+) -> Check:
+    spec = model.entry.input
+    here = (spec.num_frames, spec.crop_size, model.entry.protocol.activation)
+    there = (golden.num_frames, golden.crop_size, golden.activation)
+    if here != there:
+        told = f"known for other input: {there[0]} frames of {there[1]} pixels, {there[2]}"
+        return _check("not checked", note=f"{told} ({golden.entry})")
+    pairs = ((found.logits, golden.logits), (found.scores, golden.scores))
+    off = [float((f[0] - torch.tensor(known)).abs().max()) for f, known in pairs]
+    # Not "any(d > TOLERANCE)": a NaN is not greater than anything.
+    agrees = all(difference <= TOLERANCE for difference in off)
+    return _check(
+        agreeing if agrees else "fails",
+        expected=golden.computed_by,
+        found=f"logits within {off[0]:.1e}, scores within {off[1]:.1e}",
+        note=f"{remark}; tolerance {TOLERANCE:g}",
+    )
+
+
+def _golden(model: VideoModel, found: Outputs, digest: str) -> Golden:
+    spec = model.entry.input
+    return Golden(
+        digest=digest,
+        entry=model.entry.name,
+        weights="a file of this machine",
+        computed_by=f"this machine, torch {torch.__version__}",
+        num_frames=spec.num_frames,
+        crop_size=spec.crop_size,
+        activation=model.entry.protocol.activation,
+        logits=tuple(found.logits[0].tolist()),
+        scores=tuple(found.scores[0].tolist()),
+    )

@@ -1,0 +1,98 @@
+"""Level ``spec``: what the table prints, recomputed from the architecture alone."""
+
+from __future__ import annotations
+
+from ptv_hub.entry import Entry
+from ptv_hub.verification.cost import Cost, count
+from ptv_hub.verification.records import Check
+
+__all__ = ["check_spec"]
+
+
+def check_spec(entry: Entry) -> list[Check]:
+    """Parameters and FLOPs against the entry, to the digits the table prints, and its link."""
+    cost = count(entry)
+    checks = [_parameters(entry, cost)]
+    published = entry.published
+    checks.append(
+        _printed(
+            entry,
+            name="parameters, M",
+            field="published.params_millions",
+            printed=published and published.params_millions,
+            found=cost.params / 1e6,
+            note="as printed in the table, millions",
+        )
+    )
+    checks.append(
+        _printed(
+            entry,
+            name="GFLOPs",
+            field="published.gflops",
+            printed=published and published.gflops,
+            found=cost.gflops_published,
+            note=f"of one view, as the table counts; {cost.gflops_eval:.2f} as fvcore counts in eval mode",
+        )
+    )
+    if published is not None:
+        checks.append(_link(entry, published.url))
+    return checks
+
+
+def _parameters(entry: Entry, cost: Cost) -> Check:
+    stated = entry.num_params
+    verdict = "unknown" if stated is None else "holds" if stated == cost.params else "fails"
+    return Check(
+        level="spec",
+        name="parameters",
+        verdict=verdict,  # type: ignore[arg-type]
+        expected=None if stated is None else f"{stated:,}",
+        found=f"{cost.params:,}",
+    )
+
+
+def _printed(
+    entry: Entry, *, name: str, field: str, printed: float | None, found: float, note: str
+) -> Check:
+    """A figure of the table, against what was counted, rounded to the table's two decimals."""
+    counted = f"{found:.2f}"
+    if printed is None:
+        return Check(level="spec", name=name, verdict="unknown", found=counted, note=note)
+    stated = f"{printed:.2f}"
+    verdict, reason = _judged(entry, field, stated, counted)
+    return Check(
+        level="spec",
+        name=name,
+        verdict=verdict,  # type: ignore[arg-type]
+        expected=stated,
+        found=counted,
+        note=f"{note}; {reason}" if reason else note,
+    )
+
+
+def _judged(entry: Entry, field: str, stated: str, found: str) -> tuple[str, str | None]:
+    """The verdict on a printed figure, and the erratum's reason where there is one.
+
+    An erratum explains its own two numbers and no others; one for a figure that holds is wrong.
+    """
+    erratum = next((item for item in entry.errata if item.field == field), None)
+    if erratum is None:
+        return ("holds", None) if stated == found else ("fails", None)
+    if (erratum.printed, erratum.found) == (stated, found) and stated != found:
+        return "erratum", erratum.reason
+    return "fails", f"the manifest's erratum says printed {erratum.printed}, found {erratum.found}"
+
+
+def _link(entry: Entry, url: str) -> Check:
+    """The table's link is one of the files that are fetched, or its erratum names the one that is."""
+    urls = [artifact.url for artifact in entry.artifacts]
+    used = url if url in urls else next(iter(urls), "no file")
+    verdict, reason = _judged(entry, "published.url", url, used)
+    return Check(
+        level="spec",
+        name="link",
+        verdict=verdict,  # type: ignore[arg-type]
+        expected=url,
+        found=used,
+        note=reason,
+    )

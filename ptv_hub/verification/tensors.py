@@ -1,0 +1,106 @@
+"""Level ``tensors``: the numbers in the file, by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptv_hub.entry import Entry
+from ptv_hub.verification.initialisation import at_initialisation
+from ptv_hub.verification.records import Check
+
+__all__ = ["check_tensors"]
+
+
+def check_tensors(
+    entry: Entry, tensors: Mapping[str, Tensor], digest: str, metadata: Mapping[str, str]
+) -> list[Check]:
+    """The checks on official-layout tensors; ``metadata`` is a safetensors header's."""
+    checks = [_digest(entry, digest)]
+    if "digest" in metadata:
+        checks.append(_header(digest, metadata["digest"]))
+    return [*checks, _finite(tensors), _batch_norm(tensors), _initialisation(tensors)]
+
+
+def _check(name: str, verdict: Any, **facts: str | None) -> Check:
+    return Check(level="tensors", name=name, verdict=verdict, **facts)
+
+
+def _digest(entry: Entry, found: str) -> Check:
+    if entry.digest is None:
+        note = "nobody has stated the digest of these weights"
+        return _check("digest", "unknown", found=found, note=note)
+    verdict = "holds" if entry.digest == found else "fails"
+    return _check("digest", verdict, expected=entry.digest, found=found, note="the manifest")
+
+
+def _header(digest: str, stated: str) -> Check:
+    """Whether the tensors are those that the file's writer hashed: damage, not identity."""
+    verdict = "holds" if stated == digest else "fails"
+    note = "the file's own claim: its tensors are as when it was written"
+    return _check("digest in its header", verdict, expected=stated, found=digest, note=note)
+
+
+def _finite(tensors: Mapping[str, Tensor]) -> Check:
+    wrong = []
+    for key, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            nan, inf = int(tensor.isnan().sum()), int(tensor.isinf().sum())
+            counts = [f"{n} {what}" for n, what in ((nan, "NaN"), (inf, "infinite")) if n]
+            wrong.append(f"{key}: {', '.join(counts)} of {tensor.numel()}")
+    more = [f"and {len(wrong) - 3} tensors more"] if len(wrong) > 3 else []
+    return _check(
+        "finite",
+        "fails" if wrong else "holds",
+        expected="no NaN, nothing infinite",
+        found="; ".join([*wrong[:3], *more]) or f"none in {len(tensors)} tensors",
+    )
+
+
+def _batch_norm(tensors: Mapping[str, Tensor]) -> Check:
+    """Statistics that a network can have gathered from data.
+
+    Single channels of variance 0 occur in trained networks (a channel that died); a negative
+    variance, a layer without any, or one whose statistics are still 0 and 1, do not.
+    """
+    stems = [k.removesuffix("running_var") for k in tensors if k.endswith(".running_var")]
+    wrong: list[str] = []
+    dead = 0
+    for stem in stems:
+        var, mean = tensors[f"{stem}running_var"], tensors.get(f"{stem}running_mean")
+        dead += int((var == 0).sum())
+        if (var < 0).any():
+            wrong.append(f"{stem}running_var: negative")
+        elif (var == 0).all():
+            wrong.append(f"{stem}running_var: 0 throughout")
+        elif (var == 1).all() and (mean is None or (mean == 0).all()):
+            wrong.append(f"{stem}running_var: 1 throughout, no batch was ever seen")
+    more = [f"and {len(wrong) - 3} layers more"] if len(wrong) > 3 else []
+    counters = {int(t) for k, t in tensors.items() if k.endswith(".num_batches_tracked")}
+    notes = [f"{dead} channels of variance 0"] if dead else []
+    if counters:
+        low, high = min(counters), max(counters)
+        notes.append(f"batches counted: {low}" + ("" if low == high else f" to {high}"))
+    return _check(
+        "batch norm",
+        "fails" if wrong else "holds",
+        expected="running variances positive, not all 1",
+        found="; ".join([*wrong[:3], *more]) or f"so in {len(stems)} layers",
+        note="; ".join(notes) or None,
+    )
+
+
+def _initialisation(tensors: Mapping[str, Tensor]) -> Check:
+    parts = at_initialisation(tensors)
+    untouched = [part for part in parts if part.untouched]
+    counted = ", ".join(f"{part.fresh} of {part.total} {part.name}" for part in parts)
+    return _check(
+        "not as initialised",
+        "fails" if untouched else "holds",
+        expected="weights that training has moved",
+        found=f"still as initialised: {counted}",
+        note=f"not trained: {', '.join(part.name for part in untouched)}" if untouched else None,
+    )

@@ -1,0 +1,158 @@
+"""The road through the levels, from what needs nothing to what needs everything."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from ptv_hub._version import __version__
+from ptv_hub.digest import digest
+from ptv_hub.entry import Entry
+from ptv_hub.errors import FetchError, HashMismatch
+from ptv_hub.load import load
+from ptv_hub.manifest import entry
+from ptv_hub.verification import goldens
+from ptv_hub.verification.behaviour import check_behaviour
+from ptv_hub.verification.identity import check_identity
+from ptv_hub.verification.keys import check_keys
+from ptv_hub.verification.numbers import check_numbers, outputs
+from ptv_hub.verification.records import LEVELS, Check, VerifyReport
+from ptv_hub.verification.spec import check_spec
+from ptv_hub.verification.tensors import check_tensors
+from ptv_hub.verification.weights_file import (
+    Subject,
+    check_file,
+    mismatch,
+    obtain,
+    read_official,
+)
+
+__all__ = ["verify"]
+
+
+def verify(
+    name: str | Entry,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    spec_only: bool = False,
+    record: bool = False,
+    progress: bool = True,
+) -> VerifyReport:
+    """Recompute every claim about a model that can be recomputed here.
+
+    Args:
+        name: hub name, zoo name, config path, or an ``Entry``.
+        weights: a local file in either layout and format; without it the entry's own file is
+            fetched.
+        spec_only: only what needs no weights: parameters, FLOPs, the table's link.
+        record: keep the outputs for these weights, where none are known, to compare with the
+            next time.
+        progress: show a bar on stderr while fetching.
+
+    Returns:
+        A report. What does not hold is told in it and not raised: a file that is broken,
+        unsafe, or not of this model too. ``report.unavailable`` says why no weights could be
+        brought here.
+
+    Raises:
+        UnknownName, AmbiguousName: of the name.
+        WriteError: no room for temporary files, or for the record.
+    """
+    item = entry(name) if isinstance(name, str) else name
+    checks = check_spec(item)
+    if spec_only:
+        return _report(item, checks)
+    try:
+        subject = obtain(item, None if weights is None else Path(weights), progress=progress)
+    except HashMismatch as error:
+        checks.append(mismatch(error))
+        return _report(item, _completed(item, checks, "the file was refused"))
+    except FetchError as error:
+        checks = _completed(item, checks, "the weights could not be brought here")
+        return _report(item, checks, unavailable=str(error))
+    return _with_weights(item, checks, subject, record)
+
+
+def _with_weights(item: Entry, checks: list[Check], subject: Subject, record: bool) -> VerifyReport:
+    of_file, file = check_file(item, subject)
+    checks += of_file
+    if file is None:
+        checks = _completed(item, checks, "the file cannot be read")
+        return _report(item, checks, subject)
+    tensors = read_official(file)
+    if tensors is None:
+        checks = _completed(item, checks, "no layout names the file's keys")
+        return _report(item, checks, subject)
+    found = digest(tensors)
+    of_keys, fits = check_keys(item, tensors)
+    if fits:
+        of_keys.append(check_identity(item, subject, found))
+    checks += [*of_keys, *check_tensors(item, tensors, found, file.metadata)]
+    if not fits:
+        checks = _completed(item, checks, "the model cannot be built from this file")
+        return _report(item, checks, subject, found)
+    model = load(item, weights=subject.path)
+    spec = item.input
+    first = outputs(model, goldens.drawn_clip(spec.num_frames, spec.crop_size))
+    checks.append(check_numbers(model, first, found, keep=record))
+    checks += check_behaviour(model, first)
+    return _report(item, _completed(item, checks, ""), subject, found)
+
+
+def _completed(item: Entry, checks: list[Check], reason: str) -> list[Check]:
+    """With one row for each level that was not reached: nothing is left out silently."""
+    reached = {check.level for check in checks}
+    rest = [
+        Check(level=level, name=level, verdict="not checked", note=reason)
+        for level in LEVELS
+        if level not in reached and level != "accuracy"
+    ]
+    return [*checks, *rest, _accuracy(item)]
+
+
+def _accuracy(item: Entry) -> Check:
+    published = item.published
+    figures = {} if published is None else {
+        "top-1": published.top1,
+        "top-5": published.top5,
+        "mAP": published.mean_average_precision,
+    }
+    stated = ", ".join(f"{k} {v:.2f}" for k, v in figures.items() if v is not None)
+    return Check(
+        level="accuracy",
+        name="accuracy",
+        verdict="not checked",
+        expected=stated or None,
+        note=f"takes the validation videos of {item.dataset}",
+    )
+
+
+def _report(
+    item: Entry,
+    checks: list[Check],
+    subject: Subject | None = None,
+    found: str | None = None,
+    *,
+    unavailable: str | None = None,
+) -> VerifyReport:
+    golden = goldens.shipped().get(found or "")
+    return VerifyReport(
+        name=item.name,
+        dataset=item.dataset,
+        weights=None if subject is None else str(subject.path),
+        origin=None if subject is None else subject.origin,
+        digest=found,
+        caution=None if golden is None else golden.weights,
+        checks=tuple(checks),
+        unavailable=unavailable,
+        environment={
+            "ptv_hub": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "threads": str(torch.get_num_threads()),
+        },
+    )
