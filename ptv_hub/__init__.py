@@ -40,7 +40,7 @@ _HOMES = {
 }
 """Public name -> the room it lives in."""
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", *_HOMES]
 
 
 class _Package(ModuleType):

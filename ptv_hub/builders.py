@@ -52,7 +52,7 @@ class VideoModel(nn.Module):
 
     @property
     def activation(self) -> Activation | None:
-        """What the head applies at each position before the mean: nothing (logits), softmax, sigmoid."""
+        """What the head applies at each position before the mean; ``None`` returns logits."""
         return self._activation
 
     @activation.setter
@@ -62,7 +62,7 @@ class VideoModel(nn.Module):
                 "activation", str(name), (), see="there are: None (logits), 'softmax', 'sigmoid'"
             )
         self._activation: Activation | None = name
-        self.blocks[-1].activation = ACTIVATIONS[name]()
+        setattr(self.blocks[-1], "activation", ACTIVATIONS[name]())  # noqa: B010 - a Module or None
 
     def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
         x = self._pathways(clip)
@@ -71,7 +71,7 @@ class VideoModel(nn.Module):
         return x  # type: ignore[return-value]
 
     def _pathways(self, clip: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
-        """What the first block takes: checked, and a list of its own where there are two pathways."""
+        """What the first block takes: checked, and for two pathways a list of our own."""
         spec = self.entry.input
         if self._slow_frames is None:
             if not isinstance(clip, Tensor):
@@ -164,7 +164,7 @@ def build(
     for module in net.modules():
         if isinstance(module, nn.Conv3d):
             # 0.1.5 leaves numpy integers here, which TorchScript and mkldnn do not take.
-            module.stride = tuple(int(n) for n in module.stride)  # type: ignore[assignment]
+            module.stride = tuple(int(n) for n in module.stride)
     return VideoModel(net.blocks, entry, activation)  # type: ignore[arg-type]
 
 

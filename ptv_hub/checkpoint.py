@@ -12,13 +12,14 @@ import json
 import pickle
 import re
 import struct
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ptv_hub.files import atomic_write
 from ptv_hub.errors import CheckpointError, LayoutError, UnreadableFile, UnsafeFile, WriteError
+from ptv_hub.files import atomic_write
 
 if TYPE_CHECKING:
     import os
@@ -97,9 +98,8 @@ def _format(path: Path) -> Format:
         )
     if head.startswith(b"PK\x03\x04"):
         return "zip"
-    if head[:1] == b"\x80":  # a pickle's protocol opcode: torch's format before 1.6
-        return "legacy"
-    if len(head) > 8 and head[8:9] == b"{":
+    # Before pickles: the length of a safetensors header may begin with the byte of a pickle.
+    if head[4:9] == b"\0\0\0\0{":
         (length,) = struct.unpack("<Q", head[:8])
         if length > size - 8:
             raise UnreadableFile(
@@ -110,6 +110,8 @@ def _format(path: Path) -> Format:
                 fix="fetch or copy it again",
             )
         return "safetensors"
+    if head[:1] == b"\x80":  # a pickle's protocol opcode: torch's format before 1.6
+        return "legacy"
     text = head.lstrip()[:100].lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         raise UnreadableFile(
@@ -152,13 +154,15 @@ def _read_pickle(path: Path, kind: Format) -> Any:
     import torch
 
     try:
-        # Files of the old format refuse mmap.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters of them comes as an error, below
+            # Files of the old format refuse mmap.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
     except pickle.UnpicklingError as error:
         raise _refused(path, str(error)) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
-        # AttributeError and others would be errors of our own; these are what torch's
-        # readers raise for damaged bytes.
+    except Exception as error:
+        # Damaged bytes make torch's reader raise nearly anything: EOFError, struct.error,
+        # AttributeError, UnicodeDecodeError, ...
         if "TorchScript" in str(error):
             raise CheckpointError(
                 "a TorchScript program, not a checkpoint",
@@ -169,7 +173,9 @@ def _read_pickle(path: Path, kind: Format) -> Any:
         raise UnreadableFile(
             "a weights file is truncated or damaged",
             where=path,
-            found=str(error).strip().splitlines()[0][:200] if str(error).strip() else "no more bytes",
+            found=str(error).strip().splitlines()[0][:200]
+            if str(error).strip()
+            else "no more bytes",
             fix="fetch or copy it again",
         ) from error
 
@@ -227,10 +233,13 @@ def _unwrapped(state: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor],
     strange = [key for key, value in state.items() if not isinstance(value, torch.Tensor)]
     if strange or not state:
         raise CheckpointError(
-            "the state dict holds other things than tensors" if strange else "no tensor in the file",
+            "the state dict holds other things than tensors"
+            if strange
+            else "no tensor in the file",
             where=path,
             expected="tensors under string keys",
-            found="; ".join(f"{key}: {type(state[key]).__name__}" for key in strange[:3]) or "nothing",
+            found="; ".join(f"{key}: {type(state[key]).__name__}" for key in strange[:3])
+            or "nothing",
         )
     tensors: dict[str, Tensor] = {str(key): value.detach() for key, value in state.items()}
     prefix = ""

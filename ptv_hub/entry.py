@@ -90,15 +90,13 @@ class FrameSampling(Record):
 
 
 class SegmentSampling(Record):
-    """One frame from the middle of each of ``num_frames`` equal segments of the whole video (SSv2)."""
+    """The middle frame of each of ``num_frames`` equal segments of the whole video (SSv2)."""
 
     kind: Literal["segments"] = "segments"
     fps: Annotated[int, Field(gt=0)] = 30
 
 
-Sampling = Annotated[
-    SecondsSampling | FrameSampling | SegmentSampling, Field(discriminator="kind")
-]
+Sampling = Annotated[SecondsSampling | FrameSampling | SegmentSampling, Field(discriminator="kind")]
 
 
 class InputSpec(Record):
@@ -130,7 +128,7 @@ class InputSpec(Record):
     def _consistent(self) -> Self:
         if self.slowfast_alpha is not None and self.num_frames % self.slowfast_alpha:
             raise ValueError(
-                f"num_frames {self.num_frames} is no multiple of slowfast_alpha {self.slowfast_alpha}"
+                f"num_frames {self.num_frames} is no multiple of alpha {self.slowfast_alpha}"
             )
         if self.crop_size > self.short_side:
             raise ValueError(f"crop_size {self.crop_size} is over short_side {self.short_side}")
@@ -161,7 +159,7 @@ class Protocol(Record):
     num_clips: Annotated[int, Field(gt=0)]
     num_crops: Annotated[int, Field(gt=0)]
     clip_sampling: Literal["release", "main"] = "release"
-    """Clip starts as in pytorchvideo 0.1.5 ("release") or as at its head since April 2022 ("main")."""
+    """Clip starts as in pytorchvideo 0.1.5 ("release") or at its head since April 2022 ("main")."""
     activation: Literal["softmax", "sigmoid"]
     """Applied at each position of the head, before the mean over positions."""
     ensemble: Literal["mean", "max"]
@@ -287,7 +285,9 @@ class EntryRow(Record):
     @model_validator(mode="after")
     def _pathways(self) -> Self:
         if (self.builder.name == "slowfast") != (self.input.slowfast_alpha is not None):
-            raise ValueError("slowfast_alpha must be given for the slowfast builder, and only for it")
+            raise ValueError(
+                "slowfast_alpha must be given for the slowfast builder, and only for it"
+            )
         return self
 
 

@@ -1,25 +1,25 @@
-"""The exceptions of ptv_hub. Each says four things: what failed, where, expected and found, what to do.
+"""The exceptions of ptv_hub. Each says what failed, where, expected and found, what to do.
 
-    PtvHubError
-    ├── UsageError             the call itself is wrong
-    │   ├── UnknownName        no entry, layout, stage or export of that name
-    │   ├── AmbiguousName      more than one entry answers to it
-    │   └── WrongInput         a tensor that the model cannot take (also a ValueError)
-    ├── ManifestError          a manifest file that cannot be read or does not hold together
-    ├── ConfigError            a PySlowFast config with a value that has no meaning here
-    ├── CheckpointError        a weights file that cannot be used
-    │   ├── UnreadableFile     truncated, empty, HTML, not a checkpoint at all
-    │   ├── UnsafeFile         a pickle that wants to run code; nothing of it was run
-    │   ├── LayoutError        keys of no layout, of two layouts, or colliding ones
-    │   └── KeyMismatch        keys or shapes that are not those of the model
-    ├── FetchError             a file that could not be brought here
-    │   ├── OfflineError       not in the cache, and the network may not be used
-    │   └── HashMismatch       the bytes are not those that were published or pinned
-    ├── VideoError             a video, or a folder of frames, that cannot be decoded
-    ├── DataError              an annotation file or data folder that does not hold together
-    ├── EvaluationError        a run that cannot start, or cannot resume
-    ├── MissingExtra           an optional dependency that is not installed
-    └── WriteError             a file that could not be written; nothing half-written is left
+PtvHubError
+├── UsageError             the call itself is wrong
+│   ├── UnknownName        no entry, layout, stage or export of that name
+│   ├── AmbiguousName      more than one entry answers to it
+│   └── WrongInput         a tensor that the model cannot take (also a ValueError)
+├── ManifestError          a manifest file that cannot be read or does not hold together
+├── ConfigError            a PySlowFast config with a value that has no meaning here
+├── CheckpointError        a weights file that cannot be used
+│   ├── UnreadableFile     truncated, empty, HTML, not a checkpoint at all
+│   ├── UnsafeFile         a pickle that wants to run code; nothing of it was run
+│   ├── LayoutError        keys of no layout, of two layouts, or colliding ones
+│   └── KeyMismatch        keys or shapes that are not those of the model
+├── FetchError             a file that could not be brought here
+│   ├── OfflineError       not in the cache, and the network may not be used
+│   └── HashMismatch       the bytes are not those that were published or pinned
+├── VideoError             a video, or a folder of frames, that cannot be decoded
+├── DataError              an annotation file or data folder that does not hold together
+├── EvaluationError        a run that cannot start, or cannot resume
+├── MissingExtra           an optional dependency that is not installed
+└── WriteError             a file that could not be written; nothing half-written is left
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class WriteError(PtvHubError):
 
     @classmethod
     def because(cls, error: OSError, path: object, *, fix: str | None = None) -> WriteError:
-        """What the system said on writing ``path``, in words where it is one of the common reasons."""
+        """What the system said on writing ``path``, the common reasons in words."""
         reasons = {
             errno.ENOSPC: "the disk is full",
             errno.EDQUOT: "the disk quota is used up",

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
 from ptv_hub import checkpoint, layouts
 from ptv_hub.builders import shapes
-from ptv_hub.files import sha256_of
 from ptv_hub.checkpoint import Checkpoint
 from ptv_hub.digest import digest
 from ptv_hub.entry import Entry, Record
 from ptv_hub.errors import LayoutError
+from ptv_hub.files import sha256_of
 from ptv_hub.manifest import entries
 
 __all__ = ["Candidate", "Identity", "candidates", "config_claims", "identify"]

@@ -90,14 +90,16 @@ def detect(keys: Iterable[str]) -> str:
             keys=strangers,
             expected=", ".join(f"{r.own}* ({n})" for n, i in LAYOUTS.items() for r in i.rules),
             found=_some(strangers),
-            fix="these are not the weights of a PyTorchVideo model, or they carry an unknown wrapper",
+            fix="these are no weights of a PyTorchVideo model, or an unknown wrapper has them",
         )
     minority = min((found for found in named.values() if found), key=len)
     raise LayoutError(
         "keys of two layouts in one state dict",
         keys=minority,
         expected="one layout: " + " or ".join(n for n, found in named.items() if found),
-        found="; ".join(f"{len(found)} {n} ({_some(found, 2)})" for n, found in named.items() if found),
+        found="; ".join(
+            f"{len(found)} {n} ({_some(found, 2)})" for n, found in named.items() if found
+        ),
         fix="convert the parts before they are merged",
     )
 
@@ -122,7 +124,9 @@ def convert(tensors: Mapping[str, T], source: str, target: str) -> dict[str, T]:
             )
         if new in result:
             raise LayoutError(
-                "two keys would become one", keys=(origin[new], key), found=f"{origin[new]} and {key} -> {new}"
+                "two keys would become one",
+                keys=(origin[new], key),
+                found=f"{origin[new]} and {key} -> {new}",
             )
         result[new], origin[new] = value, key
     return result

@@ -21,6 +21,7 @@ __all__ = ["KeyReport", "compare", "load", "load_weights"]
 
 log = logging.getLogger("ptv_hub")
 
+
 @dataclass(frozen=True)
 class KeyReport:
     """How a state dict fits a model, by official key."""
@@ -142,9 +143,9 @@ def compare(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Ke
         missing=tuple(key for key in expected if key not in tensors),
         unexpected=tuple(key for key in tensors if key not in expected),
         mismatched=tuple(
-            f"{key}: {tuple(tensors[key].shape)} in the file, {tuple(expected[key].shape)} in the model"
-            for key in expected
-            if key in tensors and tensors[key].shape != expected[key].shape
+            f"{key}: {tuple(tensors[key].shape)} in the file, {tuple(wanted.shape)} in the model"
+            for key, wanted in expected.items()
+            if key in tensors and tensors[key].shape != wanted.shape
         ),
     )
 

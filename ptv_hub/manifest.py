@@ -11,6 +11,7 @@ import difflib
 import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -125,10 +126,8 @@ def _plain(raw: Any, problem: Any) -> str:
     """One validation problem in words, with the entry's name in place of its number."""
     where = list(problem["loc"])
     if len(where) > 1 and where[0] == "entries":
-        try:
+        with suppress(KeyError, TypeError, IndexError):
             where[:2] = [raw["entries"][where[1]]["name"]]
-        except (KeyError, TypeError, IndexError):
-            pass
     return f"{'.'.join(map(str, where)) or 'manifest'}: {problem['msg']}"
 
 
@@ -279,8 +278,8 @@ def filter_entries(
             and _one_of(arch, item.arch, item.builder.name)
             and _one_of(dataset, item.dataset, item.config.split("/")[0])
             and _one_of(depth, item.depth)
-            and _under(max_gflops, item.published and item.published.gflops)
-            and _under(max_params_millions, item.published and item.published.params_millions)
+            and _under(max_gflops, item, "gflops")
+            and _under(max_params_millions, item, "params_millions")
         )
 
     return [item for item in among if matches(item)]
@@ -290,5 +289,7 @@ def _one_of(wanted: str | None, *values: str) -> bool:
     return wanted is None or wanted.casefold() in {value.casefold() for value in values}
 
 
-def _under(limit: float | None, value: float | None) -> bool:
-    return limit is None or (value is not None and value <= limit)
+def _under(limit: float | None, item: Entry, figure: str) -> bool:
+    if limit is None:
+        return True
+    return item.published is not None and getattr(item.published, figure) <= limit

@@ -1,4 +1,4 @@
-"""Results -> terminal tables and JSON. Nothing here computes; the command line prints what it gives."""
+"""Results -> terminal tables and JSON. Nothing here computes."""
 
 from __future__ import annotations
 

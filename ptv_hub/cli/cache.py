@@ -189,10 +189,14 @@ def size(json: Json = False) -> None:
     if json:
         print_json(facts)
         return
-    typer.echo(f"{facts['folder']}: {len(files)} files, {_megabytes(facts['bytes'])}")
+    typer.echo(f"{facts['folder']}: {_count(len(files))}, {_megabytes(facts['bytes'])}")
     if parts:
         left = _megabytes(facts["leftover_bytes"])
         typer.echo(f"and {left} of interrupted downloads; 'ptv-hub cache clean' removes them")
+
+
+def _count(files: int) -> str:
+    return "1 file" if files == 1 else f"{files} files"
 
 
 def _megabytes(size: int) -> str:
@@ -286,7 +290,7 @@ def remove(
         print_json([str(file.path) for file in files])
         return
     freed = _megabytes(sum(file.size for file in files))
-    typer.echo(f"removed {len(files)} files, {freed}", err=True)
+    typer.echo(f"removed {_count(len(files))}, {freed}", err=True)
 
 
 def clean(json: Json = False) -> None:
@@ -302,4 +306,4 @@ def clean(json: Json = False) -> None:
     if json:
         print_json({"files": count, "bytes": freed})
         return
-    typer.echo(f"removed {count} files, {_megabytes(freed)}", err=True)
+    typer.echo(f"removed {_count(count)}, {_megabytes(freed)}", err=True)

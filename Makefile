@@ -1,0 +1,50 @@
+# One command makes what it needs: `make demo`, `make test`. PYTHON and VENV may be set.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test test-slow lint format generate clean
+
+help:
+	@echo "make demo       set up and run the main job on a small drawn checkpoint"
+	@echo "make test       set up and run the tests (some ten minutes on 2 cores)"
+	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
+	@echo "make lint       ruff and mypy"
+	@echo "make format     let ruff rewrite the code"
+	@echo "make generate   rewrite what is generated: JSON Schemas, the README's zoo table"
+	@echo "make clean      remove the environment and caches"
+
+$(BIN)/.demo: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(BIN)/.dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(BIN)/.demo
+	@$(BIN)/python tools/demo.py
+
+# Two processes with a thread each beat one with two: most tests wait for files and small models.
+test: $(BIN)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-slow: $(BIN)/.dev
+	$(BIN)/python -m pytest -m slow
+
+lint: $(BIN)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(BIN)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: $(BIN)/.dev
+	$(BIN)/python tools/generate.py
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Rewrite what is generated from its one home; with --check only say what is not current.
+
+python tools/generate.py [--check]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from ptv_hub.entry import Entry
+from ptv_hub.manifest import ManifestFile, entries
+
+
+def schema(_: str) -> str:
+    """The JSON Schema of a manifest, from the records that parse it."""
+    return json.dumps(ManifestFile.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def readme(text: str) -> str:
+    """The README with the zoo's table between its markers."""
+    table = "\n\n".join(_table(dataset) for dataset in ("kinetics400", "ssv2", "charades"))
+    begin, end = "<!-- zoo table: generated -->", "<!-- end of zoo table -->"
+    pattern = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
+    if not pattern.search(text):
+        raise SystemExit(f"README.md has no '{begin}' ... '{end}'")
+    return pattern.sub(lambda _: f"{begin}\n{table}\n{end}", text)
+
+
+def _table(dataset: str) -> str:
+    rows = [item for item in entries() if item.dataset == dataset]
+    metrics = {"top1": "top-1", "top5": "top-5"}
+    if rows[0].protocol.metric == "mean_average_precision":
+        metrics = {"mean_average_precision": "mAP"}
+    head = [
+        "name",
+        "arch",
+        "depth",
+        "pretrain",
+        "frames",
+        *metrics.values(),
+        "GFLOPs x views",
+        "params (M)",
+    ]
+    lines = [
+        f"**{TITLES[dataset]}**",
+        "",
+        _line(head),
+        _line(["---"] * 5 + ["--:"] * (len(head) - 5)),
+    ]
+    return "\n".join([*lines, *(_line(_cells(item, list(metrics))) for item in rows)])
+
+
+TITLES = {"kinetics400": "Kinetics-400", "ssv2": "Something-Something V2", "charades": "Charades"}
+
+
+def _cells(item: Entry, metrics: list[str]) -> list[str]:
+    published, protocol = item.published, item.protocol
+    assert published is not None
+    starred = {erratum.field for erratum in item.errata}
+
+    def figure(field: str) -> str:
+        return f"{getattr(published, field):.2f}" + ("*" if f"published.{field}" in starred else "")
+
+    return [
+        f"`{item.name}`",
+        item.arch,
+        item.depth,
+        item.pretrain or "-",
+        item.frames,
+        *(figure(metric) for metric in metrics),
+        f"{figure('gflops')} x {protocol.num_crops} x {protocol.num_clips}",
+        figure("params_millions"),
+    ]
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+GENERATED: dict[str, Callable[[str], str]] = {
+    "manifests/schema.json": schema,
+    "README.md": readme,
+}
+"""Path below the root -> what its text must be, given what it is."""
+
+
+def main() -> None:
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for name, make in GENERATED.items():
+        path = ROOT / name
+        now = path.read_text(encoding="utf-8") if path.exists() else ""
+        wanted = make(now)
+        if now != wanted:
+            stale.append(name)
+            if not check:
+                path.write_text(wanted, encoding="utf-8")
+    if check and stale:
+        raise SystemExit(f"not current: {', '.join(stale)}; run 'make generate'")
+    print("rewritten: " + ", ".join(stale) if stale else "all current")
+
+
+if __name__ == "__main__":
+    main()
