@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ptv_hub.manifest import entry as entry
     from ptv_hub.manifest import list_models as list_models
     from ptv_hub.manifest import read_manifest as read_manifest
+    from ptv_hub.verification import verify as verify
 
 _HOMES = {
     "PtvHubError": "errors",
@@ -37,6 +38,7 @@ _HOMES = {
     "list_models": "manifest",
     "load": "load",
     "read_manifest": "manifest",
+    "verify": "verification",
 }
 """Public name -> the room it lives in."""
 
