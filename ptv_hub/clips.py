@@ -42,6 +42,7 @@ def clip_views(
     plan = plan or plan_views(video.timestamps, spec, protocol)
     last_clip = {frame: clip.index for clip in plan.clips for frame in clip.frames}
     kept: dict[int, Tensor] = {}
+    free: list[Tensor] = []
     waiting = list(plan.clips)
     size: tuple[int, ...] = ()
     for place, pixels in video.frames(plan.frames):
@@ -53,10 +54,15 @@ def clip_views(
                 found=f"{pixels.shape[1]} x {pixels.shape[0]}",
             )
         size = pixels.shape
-        kept[place] = prepare(torch.from_numpy(pixels), spec)
+        prepared = prepare(torch.from_numpy(pixels), spec)
+        if not free:
+            # In blocks: small tensors that stay, between large ones that come and go, would
+            # leave holes in the heap that add up to several times what is kept.
+            free += torch.empty(spec.num_frames, *prepared.shape).unbind()
+        kept[place] = free.pop().copy_(prepared)
         while waiting and all(frame in kept for frame in waiting[0].frames):
             clip = waiting.pop(0)
             whole = torch.stack([kept[frame] for frame in clip.frames], dim=1)
             views = torch.stack(crops(whole, spec, protocol.num_crops))
-            kept = {frame: t for frame, t in kept.items() if last_clip[frame] > clip.index}
+            free += [kept.pop(frame) for frame in list(kept) if last_clip[frame] <= clip.index]
             yield ClipViews(clip, views)
