@@ -314,9 +314,12 @@ def lockable(artifacts: Iterable[Artifact]) -> dict[str, LockedFile]:
         item, pin = _without_lock(artifact, known), known.get(key(artifact))
         if item.sha256 is None or item.vouched_by is None:
             continue
-        same = pin is not None and pin.sha256 == item.sha256
-        size = pin.size if pin is not None and same else item.size
-        files[artifact.url] = LockedFile(sha256=item.sha256, size=size, vouched_by=item.vouched_by)
+        size = pin.size if pin is not None and pin.sha256 == item.sha256 else item.size
+        files[artifact.url] = LockedFile(
+            sha256=item.sha256,
+            size=size,
+            vouched_by=item.vouched_by.replace("first use here", "first use where this was locked"),
+        )
     return files
 
 

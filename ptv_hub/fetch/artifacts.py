@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ptv_hub import cache
+from ptv_hub import cache, hub, offline
 from ptv_hub.cache import CachedFile, Expectation, Pin
 from ptv_hub.entry import Artifact, Entry, Record
 from ptv_hub.errors import FetchError, HashMismatch, OfflineError, WriteError
@@ -17,12 +17,11 @@ from ptv_hub.fetch.download import Report, download
 from ptv_hub.fetch.part import discard, is_page, truncated
 from ptv_hub.files import sha256_of
 
-__all__ = ["MIRROR_VARIABLE", "OFFLINE_VARIABLES", "Fetched", "fetch"]
+__all__ = ["MIRROR_VARIABLE", "Fetched", "fetch"]
 
 log = logging.getLogger("ptv_hub")
 
 MIRROR_VARIABLE = "PTV_HUB_MIRROR"
-OFFLINE_VARIABLES = ("PTV_HUB_OFFLINE", "HF_HUB_OFFLINE")
 
 
 class Fetched(Record):
@@ -51,13 +50,15 @@ def fetch(entry: Entry, *, progress: bool = True) -> Fetched:
         FetchError: none of the files could be brought here; all reasons are told.
         WriteError: the cache cannot be written, or the disk is full.
     """
+    if entry.artifacts and hub.is_address(entry.artifacts[0].base_url):
+        return _from_repository(entry.artifacts[0], progress)
     allowed, reasons = _allowed(entry)
     for artifact in allowed:
         found = _from_cache(artifact)
         if found is not None:
             return _told(found, entry, {**reasons, **_not_here(allowed, artifact)})
     for artifact in allowed:
-        if _offline() and not _address(artifact).startswith("file:"):
+        if offline.forbidden_by() and not _address(artifact).startswith("file:"):
             reasons[artifact.url] = "not in the cache, and offline"
             continue
         try:
@@ -67,8 +68,22 @@ def fetch(entry: Entry, *, progress: bool = True) -> Fetched:
         except FetchError as error:
             if len(entry.artifacts) == 1:
                 raise
-            reasons[artifact.url] = f"{error.what}: {error.found}" if error.found else error.what
+            reasons[artifact.url] = ": ".join(filter(None, (error.what, error.found)))
     raise _nothing(entry, allowed, reasons)
+
+
+def _from_repository(artifact: Artifact, progress: bool) -> Fetched:
+    """The file of a Hub repository or of a folder of that form: none other will do instead."""
+    was_here = hub.is_here(artifact)
+    path = hub.download(artifact, progress=progress)
+    assert artifact.sha256 is not None, "download checks against it"
+    return Fetched(
+        path=path,
+        artifact=artifact,
+        sha256=artifact.sha256,
+        vouched_by=artifact.hash_source or hub.CONFIG_FILE,
+        from_cache=was_here,
+    )
 
 
 def _allowed(entry: Entry) -> tuple[list[Artifact], dict[str, str]]:
@@ -103,7 +118,7 @@ def _nothing(entry: Entry, allowed: list[Artifact], reasons: dict[str, str]) -> 
             f"the manifest names no file with weights of {entry.name}",
             fix="load it with weights=FILE, or pretrained=False",
         )
-    told = "; ".join(f"{url}: {reason}" for url, reason in reasons.items())
+    told = "; ".join(f"{_address(a)}: {reasons[a.url]}" for a in entry.artifacts)
     if not allowed:
         return FetchError(
             f"the lock file names no file of {entry.name}",
@@ -111,8 +126,7 @@ def _nothing(entry: Entry, allowed: list[Artifact], reasons: dict[str, str]) -> 
             expected=" or ".join(a.url for a in entry.artifacts),
             fix="write it anew with 'ptv-hub lock' where the model has been fetched",
         )
-    if _offline():
-        variable = next(name for name in OFFLINE_VARIABLES if _is_set(name))
+    if variable := offline.forbidden_by():
         return OfflineError(
             f"the weights of {entry.name} are not in the cache, and {variable} is set",
             where=cache.location(allowed[0]),
@@ -124,14 +138,6 @@ def _nothing(entry: Entry, allowed: list[Artifact], reasons: dict[str, str]) -> 
         found=told,
         fix="if you have a copy, set PTV_HUB_MIRROR to where it is, or load it with weights=FILE",
     )
-
-
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "").strip().lower() in ("1", "true", "yes", "on")
-
-
-def _offline() -> bool:
-    return any(_is_set(name) for name in OFFLINE_VARIABLES)
 
 
 def _address(artifact: Artifact) -> str:
@@ -173,7 +179,7 @@ def _from_cache(artifact: Artifact) -> Fetched | None:
         found=f"sha256 {sha256}, {file.size} bytes",
         fix="find out which is right; 'ptv-hub cache remove --forget' drops the file and its pin",
     )
-    if as_hashed or _offline():
+    if as_hashed or offline.forbidden_by():
         raise error
     log.warning("%s has changed on disk since it was fetched; fetching it anew", file.path)
     return None
