@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from ptv_hub.convert import convert as convert
     from ptv_hub.digest import digest as digest
     from ptv_hub.errors import PtvHubError as PtvHubError
+    from ptv_hub.hub import entry as entry
     from ptv_hub.identify import identify as identify
     from ptv_hub.load import load as load
-    from ptv_hub.manifest import entry as entry
     from ptv_hub.manifest import list_models as list_models
     from ptv_hub.manifest import read_manifest as read_manifest
     from ptv_hub.verification import verify as verify
@@ -33,7 +33,7 @@ _HOMES = {
     "PtvHubError": "errors",
     "convert": "convert",
     "digest": "digest",
-    "entry": "manifest",
+    "entry": "hub",
     "identify": "identify",
     "list_models": "manifest",
     "load": "load",

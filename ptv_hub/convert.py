@@ -11,8 +11,8 @@ from ptv_hub._version import __version__
 from ptv_hub.digest import digest
 from ptv_hub.entry import Record
 from ptv_hub.errors import UnknownName, UsageError, WriteError
+from ptv_hub.hub import entry, is_address
 from ptv_hub.identify import candidates
-from ptv_hub.manifest import entry
 
 __all__ = ["Conversion", "convert"]
 
@@ -50,8 +50,8 @@ def convert(
     """Write the weights of a file, or of a zoo entry, in another layout.
 
     Args:
-        source: a weights file in any layout and format, or the name of an entry, which is
-            fetched. A file wins over a name.
+        source: a weights file in any layout and format, or the name of an entry or an address
+            (``hf-hub:org/name``), which is fetched. A file wins over a name.
         out: where to; safetensors by that suffix, else a ``.pyth`` in PySlowFast's container.
         to: the layout, ``official`` or ``pyslowfast``.
         keep_training: carry ``epoch``, ``optimizer_state`` and ``cfg`` over as they are; the
@@ -112,13 +112,14 @@ def convert(
 def _source(source: str | os.PathLike[str], progress: bool) -> tuple[Path, str, str | None]:
     """Path of the file, where it came from, and the entry's name where one was asked for."""
     path = Path(source)
-    if path.exists() or not isinstance(source, str) or path.suffix or path.is_absolute():
+    named = isinstance(source, str) and (is_address(source) or not path.suffix)
+    if path.exists() or not named or path.is_absolute():
         return path, path.name, None
     try:
-        item = entry(source)
+        item = entry(str(source))
     except UnknownName as error:
         raise UnknownName(
-            "file or model", source, error.neighbours, see="'ptv-hub list' shows the models"
+            "file or model", str(source), error.neighbours, see="'ptv-hub list' shows the models"
         ) from error
     from ptv_hub.fetch import fetch
 

@@ -15,7 +15,7 @@ from ptv_hub import checkpoint, layouts
 from ptv_hub.builders import Activation, VideoModel, build
 from ptv_hub.entry import Entry
 from ptv_hub.errors import KeyMismatch, UsageError
-from ptv_hub.manifest import entry
+from ptv_hub.hub import entry
 
 __all__ = ["KeyReport", "compare", "load", "load_weights"]
 
@@ -50,7 +50,9 @@ def load(
     """A model of the zoo, in eval mode, on the CPU, carrying its record as ``model.entry``.
 
     Args:
-        name: hub name (``slowfast_r50``), zoo name (``X3D_M``), config path, or an ``Entry``.
+        name: hub name (``slowfast_r50``), zoo name (``X3D_M``), config path, or an ``Entry``;
+            ``hf-hub:org/name[@revision]`` is a repository of the Hugging Face Hub,
+            ``local-dir:PATH`` a folder with the same files.
         pretrained: False builds the model with pytorchvideo's initial weights.
         weights: a local file in either layout and format, in place of the entry's own.
         num_classes: another number than the entry's keeps all weights but the classifier's,
