@@ -65,12 +65,12 @@ class VideoModel(nn.Module):
         setattr(self.blocks[-1], "activation", ACTIVATIONS[name]())  # noqa: B010 - a Module or None
 
     def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
-        x = self._pathways(clip)
+        x = self.pathways(clip)
         for block in self.blocks:
             x = block(x)
         return x  # type: ignore[return-value]
 
-    def _pathways(self, clip: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
+    def pathways(self, clip: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
         """What the first block takes: checked, and for two pathways a list of our own."""
         spec = self.entry.input
         if self._slow_frames is None:
