@@ -35,8 +35,8 @@ _SHORT: dict[Verdict, str] = {
 """For the table of many entries: a verdict in the width of a column."""
 
 _LEGEND = (
-    "ok: as claimed; ok*: but for a known erratum of the table; here: as this machine recorded it;\n"
-    "?: nobody vouches for it; -: not checked"
+    "ok: as claimed; ok*: but for a known erratum of the table; here: as this machine recorded\n"
+    "it; ?: nobody vouches for it; -: not checked"
 )
 
 
@@ -69,11 +69,20 @@ def print_report(report: VerifyReport) -> None:
     if report.weights is not None:
         console.print(Text(f"{report.weights} ({report.origin})"), soft_wrap=True)
     console.print(table)
-    for check in report.checks:
-        if check.note is not None and check.verdict not in ("holds", "noted"):
-            console.print(Text(f"{check.level}, {check.name}: {check.note}"))
+    for note, checks in _notes(report).items():
+        told = ", ".join(f"{check.level} ({check.name})" for check in checks)
+        console.print(Text(f"{told}: {note}"))
     console.print()
     console.print(Text(report.claim, style="bold" if report.holds else "bold red"))
+
+
+def _notes(report: VerifyReport) -> dict[str, list[Check]]:
+    """The notes on all that does not plainly hold, each with the checks it belongs to."""
+    notes: dict[str, list[Check]] = {}
+    for check in report.checks:
+        if check.note is not None and check.verdict not in ("holds", "noted"):
+            notes.setdefault(check.note, []).append(check)
+    return notes
 
 
 def _console() -> Console:
@@ -168,7 +177,7 @@ def markdown(report: VerifyReport) -> str:
     ]
     about = ", ".join(f"{name} {value}" for name, value in report.environment.items())
     used = {check.verdict for check in report.checks}
-    meanings = [f"- **{verdict}**: {meaning}" for verdict, meaning in VERDICTS.items() if verdict in used]
+    meanings = [f"- **{name}**: {what}" for name, what in VERDICTS.items() if name in used]
     parts = [f"## {report.name} ({report.dataset})", f"{report.claim}."]
     if report.weights is not None:
         parts.append(f"Weights: `{report.weights}` ({report.origin}).")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,9 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    name: Annotated[Optional[str], typer.Argument(help="Hub name, zoo name or config path.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Hub name, zoo name or config path.")] = None,
     weights: Annotated[
-        Optional[Path],
+        Path | None,
         typer.Option(
             exists=True, dir_okay=False, help="A local file, in place of the model's own."
         ),
@@ -82,7 +82,9 @@ def _check_usage(
 ) -> None:
     if (name is None) != all_:
         raise UsageError(
-            "say which model to verify" if name is None else "--all is every model, and one is named",
+            "say which model to verify"
+            if name is None
+            else "--all is every model, and one is named",
             expected="the name of a model, or --all",
             fix="'ptv-hub list' shows the names",
         )

@@ -30,7 +30,7 @@ def check_behaviour(model: VideoModel, first: Outputs) -> list[Check]:
 
 def _check(name: str, holds: bool, expected: str, found: str) -> Check:
     verdict = "holds" if holds else "fails"
-    return Check(level="behaviour", name=name, verdict=verdict, expected=expected, found=found)  # type: ignore[arg-type]
+    return Check(level="behaviour", name=name, verdict=verdict, expected=expected, found=found)
 
 
 def _deterministic(model: VideoModel, first: Outputs) -> Check:
@@ -60,7 +60,7 @@ def _off(one: Outputs, other: Outputs) -> float:
 
 
 def _stored(model: VideoModel) -> list[Check]:
-    """Layouts there and back, and both file formats by way of ``load``: the same tensors, bit for bit."""
+    """Layouts there and back, and both file formats by way of ``load``: the same tensors."""
     official = model.state_dict()
     wanted = digest(official)
     checks = []

@@ -20,6 +20,7 @@ from torch import Tensor
 from ptv_hub import cache
 from ptv_hub.entry import Record, Sha256
 from ptv_hub.errors import FetchError
+from ptv_hub.files import atomic_write
 
 __all__ = ["Golden", "GoldenFile", "drawn_clip", "record", "recorded", "shipped", "to_json"]
 
@@ -51,7 +52,7 @@ class GoldenFile(Record):
 
 
 def drawn_clip(num_frames: int, size: int, seed: int = 0) -> Tensor:
-    """A clip of normal noise, float32, (1, 3, num_frames, size, size); the same on every machine."""
+    """Normal noise, float32, (1, 3, num_frames, size, size); the same on every machine."""
     rng = np.random.default_rng([seed, num_frames, size])
     return torch.from_numpy(rng.standard_normal((1, 3, num_frames, size, size), dtype=np.float32))
 
@@ -96,7 +97,8 @@ def record(golden: Golden) -> None:
     path = cache.folder() / "goldens.json"
     with cache.locked(path):
         known = {**recorded(), golden.digest: golden}
-        cache.replace_text(path, to_json(tuple(known.values())))
+        with atomic_write(path) as temporary:
+            temporary.write_text(to_json(tuple(known.values())), encoding="utf-8")
 
 
 def to_json(goldens: tuple[Golden, ...]) -> str:

@@ -68,7 +68,7 @@ def _same(name: str, entry: Entry) -> bool:
 
 
 def _check(entry: Entry, verdict: str, **facts: str) -> Check:
-    return Check(level="keys", name="identity", verdict=verdict, expected=entry.name, **facts)  # type: ignore[arg-type]
+    return Check(level="keys", name="identity", verdict=verdict, expected=entry.name, **facts)
 
 
 def _evidence(subject: Subject, digest: str) -> list[_Evidence]:
@@ -90,7 +90,8 @@ def _evidence(subject: Subject, digest: str) -> list[_Evidence]:
                 found.append(_Evidence(item.name, f"sha256 (first use here, {pin.since})", True))
     if subject.expected.sha256 == subject.sha256 and not subject.first_use:
         owners = [i.name for i in entries() if subject.artifact in i.artifacts]
-        found += [_Evidence(name, f"sha256 ({subject.expected.vouched_by})", False) for name in owners]
+        how = f"sha256 ({subject.expected.vouched_by})"
+        found += [_Evidence(name, how, False) for name in owners]
     golden = goldens.shipped().get(digest)
     if golden is not None:
         found.append(_Evidence(golden.entry, f"its digest: {golden.weights}", False))

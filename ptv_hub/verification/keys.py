@@ -55,7 +55,9 @@ def _classes(entry: Entry, tensors: Mapping[str, Tensor]) -> Check:
         found == entry.num_classes,
         expected=expected,
         found=f"{found} classes" + (f" (as {', '.join(like)})" if like else ""),
-        note=f"as many as there are labels: {labels}" if labels == found else "no labels to count"
+        note=f"as many as there are labels: {labels}"
+        if labels == found
+        else "no labels to count"
         if not labels
         else f"there are {labels} labels",
     )

@@ -57,9 +57,9 @@ def check_numbers(model: VideoModel, found: Outputs, digest: str, *, keep: bool)
         return _compared(model, found, golden, "as recorded here", "no proof that they are right")
     if keep:
         goldens.record(_golden(model, found, digest))
-        note = "nothing was known; recorded now, to compare with the next time"
-        return _check("as recorded here", found="outputs for a drawn clip", note=note)
-    note = "nobody has stated outputs for these weights; --record keeps those of this machine"
+        note = "nobody has stated outputs for these weights; recorded now, for the next time"
+    else:
+        note = "nobody has stated outputs for these weights; --record keeps those of this machine"
     return _check("unknown", found="outputs for a drawn clip", note=note)
 
 

@@ -19,7 +19,7 @@ def check_spec(entry: Entry) -> list[Check]:
             entry,
             name="parameters, M",
             field="published.params_millions",
-            printed=published and published.params_millions,
+            printed=published.params_millions if published else None,
             found=cost.params / 1e6,
             note="as printed in the table, millions",
         )
@@ -29,7 +29,7 @@ def check_spec(entry: Entry) -> list[Check]:
             entry,
             name="GFLOPs",
             field="published.gflops",
-            printed=published and published.gflops,
+            printed=published.gflops if published else None,
             found=cost.gflops_published,
             note="of one view, as the table counts: 5 for each element into a batch norm",
         )
@@ -54,7 +54,7 @@ def _parameters(entry: Entry, cost: Cost) -> Check:
     return Check(
         level="spec",
         name="parameters",
-        verdict=verdict,  # type: ignore[arg-type]
+        verdict=verdict,
         expected=None if stated is None else f"{stated:,}",
         found=f"{cost.params:,}",
     )
@@ -72,7 +72,7 @@ def _printed(
     return Check(
         level="spec",
         name=name,
-        verdict=verdict,  # type: ignore[arg-type]
+        verdict=verdict,
         expected=stated,
         found=counted,
         note=f"{note}; {reason}" if reason else note,
@@ -112,14 +112,14 @@ def _other_errata(entry: Entry) -> list[Check]:
 
 
 def _link(entry: Entry, url: str) -> Check:
-    """The table's link is one of the files that are fetched, or its erratum names the one that is."""
+    """The table's link is one of the files to fetch, or its erratum names the one that is."""
     urls = [artifact.url for artifact in entry.artifacts]
     used = url if url in urls else next(iter(urls), "no file")
     verdict, reason = _judged(entry, "published.url", url, used)
     return Check(
         level="spec",
         name="link",
-        verdict=verdict,  # type: ignore[arg-type]
+        verdict=verdict,
         expected=url,
         found=used,
         note=reason,

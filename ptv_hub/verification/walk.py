@@ -106,7 +106,7 @@ def _completed(item: Entry, checks: list[Check], reason: str) -> list[Check]:
     """With one row for each level that was not reached: nothing is left out silently."""
     reached = {check.level for check in checks}
     rest = [
-        Check(level=level, name=level, verdict="not checked", note=reason)
+        Check(level=level, name="all checks", verdict="not checked", note=reason)
         for level in LEVELS
         if level not in reached and level != "accuracy"
     ]
@@ -115,11 +115,15 @@ def _completed(item: Entry, checks: list[Check], reason: str) -> list[Check]:
 
 def _accuracy(item: Entry) -> Check:
     published = item.published
-    figures = {} if published is None else {
-        "top-1": published.top1,
-        "top-5": published.top5,
-        "mAP": published.mean_average_precision,
-    }
+    figures = (
+        {}
+        if published is None
+        else {
+            "top-1": published.top1,
+            "top-5": published.top5,
+            "mAP": published.mean_average_precision,
+        }
+    )
     stated = ", ".join(f"{k} {v:.2f}" for k, v in figures.items() if v is not None)
     return Check(
         level="accuracy",

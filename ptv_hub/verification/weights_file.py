@@ -49,10 +49,10 @@ def obtain(entry: Entry, weights: Path | None, *, progress: bool) -> Subject:
     from ptv_hub.fetch import fetch
 
     # Before fetching: afterwards a file that nobody vouches for has a pin of today.
-    before = cache.pins()
+    before = {artifact.url: cache.expectation(artifact) for artifact in entry.artifacts}
     fetched = fetch(entry, progress=progress)
-    expected = cache.expectation(fetched.artifact, known=before) or Expectation()
-    sha256 = cache.hash_now(fetched.path)
+    expected = before[fetched.artifact.url] or Expectation()
+    sha256 = sha256_of(fetched.path)
     return Subject(fetched.path, fetched.artifact.url, fetched.artifact, expected, sha256)
 
 
@@ -131,13 +131,19 @@ def _size(entry: Entry, subject: Subject) -> Check:
         verdict = "holds" if stated == found else "fails"
         return _check("size", verdict, expected=f"{stated:,} bytes", found=f"{found:,} bytes")
     twin = next((a for a in entry.artifacts if a.size == found and a.sha256), None)
-    note = twin and f"the size of the {twin.zoo} zoo's file, but not its bytes"
+    note = f"the size of the {twin.zoo} zoo's file, but not its bytes" if twin else None
     return _check("size", "noted", found=f"{found:,} bytes", note=note)
 
 
+_FORMATS = {
+    "zip": "torch.save (zip)",
+    "legacy": "torch.save before 1.6",
+    "safetensors": "safetensors",
+}
+
+
 def _container(file: Checkpoint) -> str:
-    kind = {"zip": "torch.save (zip)", "legacy": "torch.save before 1.6", "safetensors": "safetensors"}
-    parts = [kind[file.format]]
+    parts = [_FORMATS[file.format]]
     if file.container != "bare":
         parts.append(f"weights under {file.container!r}")
     if file.prefix:
@@ -187,12 +193,13 @@ def _own_word(entry: Entry, file: Checkpoint) -> Check:
         claims, expected = {**claims, "entry": name}, {**expected, "entry": entry.name}
     if not claims:
         return _check("its own word", "noted", found="says nothing of itself")
+    agrees = claims == expected
     return _check(
         "its own word",
-        "holds" if claims == expected else "fails",
+        "holds" if agrees else "fails",
         expected=_told(expected),
         found=_told(claims),
-        note="the file's own claim; agreeing proves nothing",
+        note=f"the file's own claim{', no proof' if agrees else ' to be of another model'}",
     )
 
 
