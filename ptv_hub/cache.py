@@ -50,6 +50,7 @@ __all__ = [
     "read_lock",
     "record",
     "remove",
+    "replace_text",
     "write_lock",
 ]
 
@@ -224,10 +225,15 @@ def record(name: str, pin: Pin) -> None:
 
 def _write_pins(path: Path, known: dict[str, Pin]) -> None:
     files = {name: known[name] for name in sorted(known)}
-    _write_text(path, _Pins(files=files).model_dump_json(indent=1))
+    replace_text(path, _Pins(files=files).model_dump_json(indent=1))
 
 
-def _write_text(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file of the cache whole or not at all.
+
+    Raises:
+        WriteError: it could not be written; what stood there before still stands.
+    """
     with atomic_write(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
 
@@ -330,7 +336,7 @@ def write_lock(path: Path, files: dict[str, LockedFile]) -> None:
         WriteError: it could not be written.
     """
     content = LockFile(files={url: files[url] for url in sorted(files)})
-    _write_text(path, content.model_dump_json(indent=1))
+    replace_text(path, content.model_dump_json(indent=1))
 
 
 # ---------------------------------------------------------------------------- what is there
