@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ptv_hub.clips import clip_views
 from ptv_hub.entry import Entry
 from ptv_hub.errors import UsageError
 from ptv_hub.files import atomic_write
-from ptv_hub.predict import batches, distinct, protocol_for, ready_model
+from ptv_hub.predict import over_views, protocol_for, ready_model
 from ptv_hub.stages import StageModel
-from ptv_hub.transforms import ModelInput, pack
+from ptv_hub.transforms import ModelInput
 from ptv_hub.video import Source, open_video
 from ptv_hub.views import plan_views
 
@@ -83,21 +81,9 @@ def features(
     with open_video(video, fps=fps, allow_broken=allow_broken) as opened, ExitStack() as stack:
         plan = plan_views(opened.timestamps, item.input, protocol)
         extract = _extractor(net, stage, pool, stack)
-        device = next(net.parameters()).device
-        found = clip_views(opened, item.input, protocol, plan=distinct(plan))
-        with torch.inference_mode():
-            parts = [
-                extract(pack(group.to(device), item.input)).float().cpu()
-                for group in batches(found, batch_views)
-            ]
-        by_frames = dict(
-            zip(
-                dict.fromkeys(clip.frames for clip in plan.clips),
-                torch.split(torch.cat(parts), protocol.num_crops),
-                strict=True,
-            )
-        )
-        values = torch.stack([by_frames[clip.frames] for clip in plan.clips])
+        of_views = over_views(extract, net, opened, plan, protocol, batch_views)
+        # (clips * crops, ...) -> (clips, crops, ...)
+        values = of_views.reshape(len(plan.clips), protocol.num_crops, *of_views.shape[1:])
         duration = float(opened.timestamps.duration)
         return Features(
             video=opened.name,
@@ -115,7 +101,7 @@ def features(
 def _extractor(
     net: Any, stage: str | None, pool: bool, stack: ExitStack
 ) -> Callable[[ModelInput], Tensor]:
-    """A function from a batch of views to their features, (B, channels) or (B, channels, T', H', W')."""
+    """From a batch of views to their features: (B, channels), or (B, channels, T', H', W')."""
     if stage is not None:
         part = StageModel(net, [stage])
 
@@ -160,7 +146,7 @@ def save_features(found: Features, path: str | os.PathLike[str]) -> None:
         WriteError: the file cannot be written.
     """
     path = Path(path)
-    arrays = {
+    arrays: dict[str, Any] = {
         "features": found.values.numpy(),
         "start": np.asarray(found.start, np.float64),
         "end": np.asarray(found.end, np.float64),
@@ -174,7 +160,8 @@ def save_features(found: Features, path: str | os.PathLike[str]) -> None:
     }
     if path.suffix == ".npz":
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays, **{key: np.asarray(value) for key, value in words.items()})
+            arrays |= {key: np.asarray(value) for key, value in words.items()}
+            np.savez(file, **arrays)
     elif path.suffix == ".safetensors":
         from safetensors.numpy import save_file
 

@@ -3,7 +3,7 @@ its activation at each position, its ensemble over the views."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptv_hub.clips import clip_views
+from ptv_hub.clips import ClipViews, clip_views
 from ptv_hub.entry import Entry, Protocol, Record
 from ptv_hub.errors import UsageError, WrongInput
 from ptv_hub.load import load
-from ptv_hub.transforms import pack
-from ptv_hub.video import Source, open_video
+from ptv_hub.transforms import ModelInput, pack
+from ptv_hub.video import Source, Video, open_video
 from ptv_hub.views import Clip, ViewPlan, parse_views, plan_views
 
 __all__ = [
@@ -24,9 +24,8 @@ __all__ = [
     "Moment",
     "Prediction",
     "VideoScores",
-    "batches",
-    "distinct",
     "ensemble",
+    "over_views",
     "predict",
     "protocol_for",
     "ready_model",
@@ -211,33 +210,41 @@ def score_video(
         _activation(model, protocol),
     ):
         plan = plan_views(opened.timestamps, item.input, protocol)
-        grouped = batches(
-            clip_views(opened, item.input, protocol, plan=_distinct(plan)), batch_views
-        )
-        device = next(model.parameters()).device
-        with torch.inference_mode():
-            scored = [_scores(model, views.to(device)) for views in grouped]
-        by_frames = dict(
-            zip(
-                dict.fromkeys(clip.frames for clip in plan.clips),
-                torch.split(torch.cat(scored), protocol.num_crops),
-                strict=True,
-            )
-        )
-        scores = torch.cat([by_frames[clip.frames] for clip in plan.clips])
+        scores = over_views(model, model, opened, plan, protocol, batch_views)
         duration = float(opened.timestamps.duration)
         notes = (*opened.notes, *plan.notes)
         return VideoScores(opened.name, scores, plan.clips, protocol.num_crops, duration, notes)
 
 
-def distinct(plan: ViewPlan) -> ViewPlan:
-    """Without the clips that repeat another's frames: a short video is all repetition."""
+def over_views(
+    function: Callable[[ModelInput], Tensor],
+    model: Any,
+    video: Video,
+    plan: ViewPlan,
+    protocol: Protocol,
+    batch_views: int,
+) -> Tensor:
+    """What a function of the model gives for every view of a video: float32, shape (views, ...).
+
+    Clips that repeat another's frames, as all of a short video do, are not computed again.
+    """
+    spec = model.entry.input
+    # The first of each, in order.
     first = {clip.frames: clip for clip in reversed(plan.clips)}
-    clips = sorted(first.values(), key=lambda clip: clip.index)
-    return ViewPlan(tuple(clips), plan.num_crops, plan.notes)
+    clips = tuple(sorted(first.values(), key=lambda clip: clip.index))
+    found = clip_views(video, spec, protocol, plan=ViewPlan(clips, plan.num_crops))
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        parts = [
+            function(pack(views.to(device), spec)).float().cpu()
+            for views in _batches(found, batch_views)
+        ]
+    of_clips = torch.split(torch.cat(parts), plan.num_crops)
+    by_frames = {clip.frames: values for clip, values in zip(clips, of_clips, strict=True)}
+    return torch.cat([by_frames[clip.frames] for clip in plan.clips])
 
 
-def batches(clips: Iterator[Any], size: int) -> Iterator[Tensor]:
+def _batches(clips: Iterator[ClipViews], size: int) -> Iterator[Tensor]:
     """Views of consecutive clips in batches of ``size``, the last perhaps smaller."""
     waiting: list[Tensor] = []
     for found in clips:
@@ -248,11 +255,6 @@ def batches(clips: Iterator[Any], size: int) -> Iterator[Tensor]:
                 waiting = []
     if waiting:
         yield torch.stack(waiting)
-
-
-def _scores(model: Any, views: Tensor) -> Tensor:
-    scores: Tensor = model(pack(views, model.entry.input))
-    return scores.float().cpu()
 
 
 @contextmanager
