@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from ptv_hub.convert import convert as convert
     from ptv_hub.digest import digest as digest
     from ptv_hub.errors import PtvHubError as PtvHubError
+    from ptv_hub.features import features as features
     from ptv_hub.hub import entry as entry
     from ptv_hub.identify import identify as identify
     from ptv_hub.load import load as load
     from ptv_hub.manifest import list_models as list_models
     from ptv_hub.manifest import read_manifest as read_manifest
+    from ptv_hub.predict import predict as predict
+    from ptv_hub.transforms import transform as transform
     from ptv_hub.verification import verify as verify
 
 _HOMES = {
@@ -34,10 +37,13 @@ _HOMES = {
     "convert": "convert",
     "digest": "digest",
     "entry": "hub",
+    "features": "features",
     "identify": "identify",
     "list_models": "manifest",
     "load": "load",
+    "predict": "predict",
     "read_manifest": "manifest",
+    "transform": "transforms",
     "verify": "verification",
 }
 """Public name -> the room it lives in."""

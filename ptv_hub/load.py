@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from ptv_hub.builders import Activation, VideoModel, build
 from ptv_hub.entry import Entry
 from ptv_hub.errors import KeyMismatch, UsageError
 from ptv_hub.hub import entry
+from ptv_hub.stages import StageModel, without_classifier
 
 __all__ = ["KeyReport", "compare", "load", "load_weights"]
 
@@ -38,6 +40,30 @@ class KeyReport:
         return not (self.missing or self.unexpected or self.mismatched)
 
 
+@overload
+def load(
+    name: str | Entry,
+    *,
+    pretrained: bool = ...,
+    weights: str | os.PathLike[str] | None = ...,
+    num_classes: int | None = ...,
+    activation: Activation | None = ...,
+    features_only: Literal[False] = ...,
+    progress: bool = ...,
+) -> VideoModel: ...
+
+
+@overload
+def load(
+    name: str | Entry,
+    *,
+    pretrained: bool = ...,
+    weights: str | os.PathLike[str] | None = ...,
+    features_only: Literal[True],
+    progress: bool = ...,
+) -> StageModel: ...
+
+
 def load(
     name: str | Entry,
     *,
@@ -45,8 +71,9 @@ def load(
     weights: str | os.PathLike[str] | None = None,
     num_classes: int | None = None,
     activation: Activation | None = None,
+    features_only: bool = False,
     progress: bool = True,
-) -> VideoModel:
+) -> VideoModel | StageModel:
     """A model of the zoo, in eval mode, on the CPU, carrying its record as ``model.entry``.
 
     Args:
@@ -56,9 +83,12 @@ def load(
         pretrained: False builds the model with pytorchvideo's initial weights.
         weights: a local file in either layout and format, in place of the entry's own.
         num_classes: another number than the entry's keeps all weights but the classifier's,
-            which is new (and said so in the log), unless the file has one of that size.
+            which is new (and said so in the log), unless the file has one of that size; 0
+            leaves the classifier out: pooled features (B, D) come back.
         activation: ``None`` returns logits, ``"softmax"`` or ``"sigmoid"`` PySlowFast's
             test-time scores: the activation at each position of the head, then the mean.
+        features_only: a ``StageModel`` instead: a list of the stages' outputs comes back, as
+            its ``feature_info`` names them, with their channels and strides.
         progress: show a bar on stderr while fetching.
 
     Returns:
@@ -70,6 +100,29 @@ def load(
         CheckpointError: the file cannot be used, or is not of this model; never half a model.
     """
     item = entry(name) if isinstance(name, str) else name
+    headless = features_only or num_classes == 0
+    if headless and (activation is not None or num_classes):
+        raise UsageError(
+            "features have no classes, and no activation",
+            found=f"activation={activation!r}, num_classes={num_classes}",
+            fix="leave them out",
+        )
+    classes = None if headless else num_classes
+    model = _classifier(item, pretrained, weights, classes, activation, progress)
+    if features_only:
+        return StageModel(model)
+    return without_classifier(model) if headless else model
+
+
+def _classifier(
+    item: Entry,
+    pretrained: bool,
+    weights: str | os.PathLike[str] | None,
+    num_classes: int | None,
+    activation: Activation | None,
+    progress: bool,
+) -> VideoModel:
+    """The whole model, as ``load`` describes it, with its classifier."""
     if not pretrained:
         if weights is not None:
             raise UsageError(
