@@ -48,9 +48,9 @@ def verify(
     _check_usage(name, weights=weights, spec=spec, all_=all_, record=record)
     if json and markdown:
         raise UsageError("--json and --markdown contradict each other", fix="leave one out")
-    from ptv_hub import report_verify
     from ptv_hub.manifest import entries, entry
     from ptv_hub.report import print_json
+    from ptv_hub.report import verify as tables
     from ptv_hub.verification import verify as run
 
     items = entries() if name is None else (entry(name),)
@@ -65,15 +65,15 @@ def verify(
     if json:
         print_json(reports if name is None else reports[0])
     elif markdown and name is None:
-        typer.echo(report_verify.summary_markdown(reports))
+        typer.echo(tables.summary_markdown(reports))
     elif markdown:
-        typer.echo(report_verify.markdown(reports[0]))
+        typer.echo(tables.markdown(reports[0]))
     elif name is not None:
-        report_verify.print_report(reports[0])
+        tables.print_report(reports[0])
     elif spec:
-        report_verify.print_spec(reports)
+        tables.print_spec(reports)
     else:
-        report_verify.print_summary(reports)
+        tables.print_summary(reports)
     raise typer.Exit(_exit_code(reports))
 
 

@@ -14,6 +14,8 @@ from ptv_hub.entry import Artifact, Entry
 from ptv_hub.errors import CheckpointError, FetchError, HashMismatch, LayoutError
 from ptv_hub.files import sha256_of
 from ptv_hub.identify import config_claims
+from ptv_hub.manifest import entries
+from ptv_hub.verification.lookalikes import same_model
 from ptv_hub.verification.records import Check
 
 __all__ = ["Subject", "check_file", "obtain", "read_official"]
@@ -190,7 +192,11 @@ def _own_word(entry: Entry, file: Checkpoint) -> Check:
     expected = {claim: getattr(entry.input, claim) for claim in claims}
     name = file.metadata.get("entry")
     if name is not None:
-        claims, expected = {**claims, "entry": name}, {**expected, "entry": entry.name}
+        own = name == entry.name or any(i.name == name and same_model(i, entry) for i in entries())
+        claims, expected = (
+            {**claims, "entry": name},
+            {**expected, "entry": name if own else entry.name},
+        )
     if not claims:
         return _check("its own word", "noted", found="says nothing of itself")
     agrees = claims == expected
