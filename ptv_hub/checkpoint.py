@@ -294,6 +294,7 @@ def write(
             from safetensors.torch import save_file
 
             save_file(plain, temporary, {"format": "pt", **(metadata or {})})
+            _order_metadata(temporary)
         else:
             import torch
 
@@ -310,6 +311,21 @@ def write(
                 found=", ".join(wrong[:3]) or f"{len(back)} tensors of {len(plain)}",
                 fix="check the disk, then write again",
             )
+
+
+def _order_metadata(path: Path) -> None:
+    """Sort the header's strings: safetensors leaves them in another order each time.
+
+    The same weights then make the same file, byte for byte, and nothing is uploaded twice.
+    """
+    with path.open("r+b") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= length:  # as it was but for the order; the rest is filled with spaces
+            file.seek(8)
+            file.write(text.ljust(length))
 
 
 def same_bits(one: Tensor, other: Tensor) -> bool:
