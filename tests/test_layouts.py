@@ -94,8 +94,8 @@ def test_digest_is_what_its_definition_says():
     sha.update(b"blocks.0.bias float32 2\n" + bytes.fromhex("0000803f00000080"))
     sha.update(b"blocks.0.num_batches_tracked int64 \n" + (7).to_bytes(8, "little"))
     sha.update(b"blocks.1.weight float32 2,3\n")
-    sha.update(b"".join(bytes.fromhex(h) for h in "00000000 0000803f 00000040".split()))
-    sha.update(b"".join(bytes.fromhex(h) for h in "00004040 00008040 0000a040".split()))
+    sha.update(b"".join(bytes.fromhex(h) for h in ["00000000", "0000803f", "00000040"]))
+    sha.update(b"".join(bytes.fromhex(h) for h in ["00004040", "00008040", "0000a040"]))
     assert digest(tensors()) == sha.hexdigest()
 
 

@@ -1,0 +1,103 @@
+"""Documentation is tested like code: what is generated is current, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ptv_hub.cli import app
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+
+
+def test_generated_files_are_current():
+    done = subprocess.run(
+        [sys.executable, "tools/generate.py", "--check"], cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_links_to_every_page_of_the_docs():
+    linked = (ROOT / "README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{page.name}" in linked, page.name
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every ``ptv-hub`` command line in a shell block of the docs, continuation lines joined."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"```(?:bash|sh|console)\n(.*?)```", page.read_text(), re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                line = line.split(" #")[0].strip().removeprefix("$ ")
+                if re.match(r"(\w+=\S+ )*ptv-hub ", line):
+                    found.append((page.name, line))
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), commands(), ids=lambda text: text[:60])
+def test_documented_commands_exist_with_their_options(page, line):
+    """Parsed as typed, with --help at the end: an unknown command or option would be misuse."""
+    words = shlex.split(line.split("|")[0].split(" > ")[0].split("&&")[0].split(" || ")[0])
+    words = words[words.index("ptv-hub") + 1 :]
+    known = CliRunner().invoke(app, [*command_of(words), "--help"])
+    assert known.exit_code == 0, known.output
+    options = {word.split("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
+    globals_ = CliRunner().invoke(app, ["--help"]).output
+    for option in options:
+        assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", known.output + globals_), (
+            option
+        )
+
+
+def command_of(words: list[str]) -> list[str]:
+    """The command's own words: ``convert``, or ``cache list``; global options come before."""
+    import typer
+
+    group = typer.main.get_command(app)
+    path: list[str] = []
+    for word in words:
+        commands = getattr(group, "commands", None)
+        if commands is None:
+            break
+        if word in commands:
+            path.append(word)
+            group = commands[word]
+    assert path, words
+    return path
+
+
+def test_the_readmes_two_commands_are_targets():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w[\w-]*)", (ROOT / "README.md").read_text(), re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_demo_runs(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "tools/demo.py", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for said in ("pyslowfast layout", "the same in all four files", "scores (400,)", "refused"):
+        assert said in done.stdout
+    assert done.stderr == ""
