@@ -193,7 +193,7 @@ def env(json: Json = False) -> None:
 
     packages = (
         *("torch", "torchvision", "pytorchvideo", "safetensors", "av", "huggingface_hub"),
-        *("torchmetrics", "onnxruntime", "openvino", "lightning"),
+        *("scikit-learn", "onnxruntime", "openvino", "lightning"),
     )
     facts = {
         "ptv_hub": __version__,

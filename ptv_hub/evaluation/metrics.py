@@ -1,0 +1,136 @@
+"""Scores and labels -> the numbers of the published protocols, by scikit-learn and SciPy.
+
+Accuracies and mAP are percent. mAP is the mean over the classes that occur of scikit-learn's
+average precision, as PySlowFast's ``slowfast/utils/meters.py`` takes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Interval",
+    "average_precisions",
+    "bootstrap_interval",
+    "class_accuracies",
+    "confusions",
+    "mean_average_precision",
+    "top_k",
+    "video_precisions",
+    "wilson_interval",
+]
+
+Scores = NDArray[np.float32]
+"""Of each video and class, (N, C)."""
+Labels = NDArray[np.int64]
+"""Class of each video, (N,)."""
+Marks = NDArray[np.uint8]
+"""Whether a video has a class, (N, C), 0 or 1."""
+
+_RESAMPLES = 200
+
+
+@dataclass(frozen=True)
+class Interval:
+    low: float
+    """Percent, as ``high``."""
+    high: float
+    method: str
+
+
+def top_k(scores: Scores, labels: Labels, k: int) -> int | None:
+    """How many videos have their class among their ``k`` best; ``None`` with fewer classes."""
+    from sklearn.metrics import accuracy_score, top_k_accuracy_score
+
+    classes = scores.shape[1]
+    if k > classes or len(labels) == 0:
+        return None
+    if k == 1:
+        return int(accuracy_score(labels, scores.argmax(axis=1), normalize=False))
+    if k == classes:
+        return len(labels)
+    return int(
+        top_k_accuracy_score(labels, scores, k=k, normalize=False, labels=np.arange(classes))
+    )
+
+
+def class_accuracies(scores: Scores, labels: Labels) -> NDArray[np.float64]:
+    """Top-1 over the videos of each class, percent, shape (C,); NaN where there is none."""
+    from sklearn.metrics import recall_score
+
+    classes = np.arange(scores.shape[1])
+    recalls = recall_score(
+        labels, scores.argmax(axis=1), labels=classes, average=None, zero_division=np.nan
+    )
+    return np.asarray(100 * recalls, np.float64)
+
+
+def confusions(scores: Scores, labels: Labels, count: int) -> list[tuple[int, int, int]]:
+    """(class, class predicted in its place, videos), the most frequent pairs first."""
+    from sklearn.metrics import confusion_matrix
+
+    matrix = confusion_matrix(labels, scores.argmax(axis=1), labels=np.arange(scores.shape[1]))
+    np.fill_diagonal(matrix, 0)
+    order = np.argsort(-matrix, axis=None, kind="stable")[:count]
+    pairs = (divmod(int(place), matrix.shape[1]) for place in order)
+    return [(true, said, int(matrix[true, said])) for true, said in pairs if matrix[true, said]]
+
+
+def average_precisions(scores: Scores, marks: Marks) -> NDArray[np.float64]:
+    """Average precision of each class, percent, shape (C,); NaN where it does not occur."""
+    from sklearn.metrics import average_precision_score
+
+    occurs = marks.any(axis=0)
+    values = np.full(marks.shape[1], np.nan)
+    if occurs.any():
+        # One class at a time: scikit-learn takes a matrix of one column for something else.
+        values[occurs] = [
+            100 * average_precision_score(marks[:, index], scores[:, index])
+            for index in np.flatnonzero(occurs)
+        ]
+    return values
+
+
+def mean_average_precision(scores: Scores, marks: Marks) -> float | None:
+    """mAP over the classes that occur, percent; ``None`` if none does."""
+    values = average_precisions(scores, marks)
+    return None if np.isnan(values).all() else float(np.nanmean(values))
+
+
+def video_precisions(scores: Scores, marks: Marks) -> NDArray[np.float64]:
+    """Average precision of each video's ranking of the classes, percent, (N,); NaN unlabelled."""
+    return average_precisions(scores.T, marks.T)
+
+
+def wilson_interval(correct: int, total: int) -> Interval:
+    """95 % Wilson interval of an accuracy, percent."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(correct, total).proportion_ci(0.95, method="wilson")
+    return Interval(100 * interval.low, 100 * interval.high, "Wilson, 95 %")
+
+
+def bootstrap_interval(scores: Scores, marks: Marks) -> Interval | None:
+    """95 % bootstrap interval of mAP over videos, percent; ``None`` for fewer than two videos."""
+    from scipy.stats import bootstrap
+
+    if len(scores) < 2 or not marks.any():
+        return None
+
+    def statistic(rows: NDArray[np.int64]) -> float:
+        value = mean_average_precision(scores[rows], marks[rows])
+        return np.nan if value is None else value
+
+    found = bootstrap(
+        (np.arange(len(scores)),),
+        statistic,
+        n_resamples=_RESAMPLES,
+        vectorized=False,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    method = f"bootstrap over videos, {_RESAMPLES} resamples, 95 %"
+    return Interval(float(found.low), float(found.high), method)

@@ -1,0 +1,136 @@
+"""What an evaluation found: numbers with their protocol, counts, digests and environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ptv_hub.entry import InputSpec, Protocol, Record
+
+__all__ = [
+    "ClassResult",
+    "Comparison",
+    "Confusion",
+    "Counts",
+    "EvalResult",
+    "FailedVideo",
+    "HardVideo",
+    "Metrics",
+]
+
+
+class Metrics(Record):
+    """Percent; null for what the data set does not ask for, or cannot be told."""
+
+    top1: float | None = None
+    top5: float | None = None
+    mean_average_precision: float | None = None
+
+
+class Counts(Record):
+    """Videos."""
+
+    listed: int
+    scored: int
+    failed: int
+    pending: int
+    """Not tried yet: the run was interrupted, or its other journals are not here."""
+
+    @property
+    def coverage(self) -> float:
+        """Scored of listed, percent."""
+        return 100 * self.scored / self.listed
+
+
+class Comparison(Record):
+    """A measured number beside the published one."""
+
+    metric: str
+    """``top1``, ``top5`` or ``mean_average_precision``."""
+    published: float | None
+    measured: float | None
+    difference: float | None
+    """Measured minus published, points; null unless ``comparable``."""
+    low: float | None = None
+    """95 % interval of the measured number, percent; only of the headline metric."""
+    high: float | None = None
+    interval: str | None = None
+    """How the interval was taken."""
+    inside: bool | None = None
+    """Whether the published number lies in the interval; null unless ``comparable``."""
+    comparable: bool
+    """Whether it was measured by the published protocol."""
+
+
+class FailedVideo(Record):
+    id: str
+    reason: str
+    error: str
+
+
+class ClassResult(Record):
+    index: int
+    label: str
+    videos: int
+    """Scored videos that have the class."""
+    value: float | None
+    """Accuracy (one label a video) or average precision, percent; null where no video has it."""
+
+
+class Confusion(Record):
+    label: str
+    predicted: str
+    videos: int
+
+
+class HardVideo(Record):
+    """A video that the model does badly on."""
+
+    id: str
+    labels: tuple[str, ...]
+    predicted: str
+    score: float
+    """Of its class (one label a video), or the average precision of its labels, 0 to 1."""
+
+
+class EvalResult(Record):
+    model: str
+    dataset: str
+    metric: str
+    """The headline: ``top1`` or ``mean_average_precision``."""
+    metrics: Metrics
+    """Over the videos that were scored."""
+    metrics_failures_wrong: Metrics
+    """Over all videos that were tried, those that failed counted as wrong."""
+    counts: Counts
+    comparisons: tuple[Comparison, ...]
+    differs: tuple[str, ...]
+    """Why the measured numbers are not those of the published protocol; empty if they are."""
+    cautions: tuple[str, ...]
+    """What to bear in mind where they are compared."""
+    failures_by_reason: dict[str, int]
+    failures: tuple[FailedVideo, ...]
+    classes: tuple[ClassResult, ...]
+    confusions: tuple[Confusion, ...]
+    """Of models of one label a video, the most frequent first."""
+    hardest: tuple[HardVideo, ...]
+    notes: dict[str, int]
+    """What was said of videos as they were read, and of how many."""
+    protocol: Protocol
+    input: InputSpec
+    part: str | None
+    """Which part of the annotation was listed; null for all of it."""
+    files: tuple[str, ...]
+    weights_digest: str | None
+    videos_digest: str
+    """sha256 over ids and labels of the listed videos."""
+    dtype: str
+    model_seconds: float
+    decode_seconds: float
+    """Over all videos and decoding workers."""
+    sessions: tuple[dict[str, Any], ...]
+    """When, where and with what versions the run was, each time that it was started."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether some listed video has no score."""
+        return self.counts.scored < self.counts.listed
