@@ -33,6 +33,9 @@ Report = Callable[[int, "int | None", int], None]
 """Called with the bytes that are there, the bytes there will be (``None`` if unknown), and how
 many of the former have arrived since the last call."""
 
+ARRIVAL = 1 << 18
+"""Bytes taken from the network at once, at most; more only makes the system clear more memory."""
+
 HEAD = 256
 """Bytes at the start of a file that tell a web page from a checkpoint."""
 
@@ -336,7 +339,7 @@ def _receive(
     # then loses nothing, and a slow server is seen to be slow. urllib3 1 does not have it.
     modern = hasattr(raw, "read1")
     read: Callable[..., bytes] = raw.read1 if modern else raw.read
-    amount = CHUNK if modern else 1 << 14
+    amount = ARRIVAL if modern else 1 << 14
     content_type = response.headers.get("Content-Type", "")
     partial.make_room()
     head = b"" if partial.size == 0 else None
