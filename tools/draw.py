@@ -28,6 +28,9 @@ from ptv_hub import layouts
 from ptv_hub.builders import shapes
 from ptv_hub.entry import Entry
 from ptv_hub.manifest import entry
+from ptv_hub.verification.goldens import drawn_clip as clip
+
+__all__ = ["checkpoint", "clip", "config_key", "state_dict", "write"]
 
 HEAD_SCALE = {
     "Charades/SLOWFAST_8x8_R50": 7.459742,
@@ -85,12 +88,6 @@ def _tensor(key: str, shape: tuple[int, ...], head_scale: float, seed: int) -> t
             np.float32(0.3) + np.float32(0.4) * rng.random(shape, dtype=np.float32)
         )
     return torch.from_numpy(np.float32(0.1) * rng.standard_normal(shape, dtype=np.float32))
-
-
-def clip(frames: int, size: int, seed: int = 0) -> torch.Tensor:
-    """A normalised input clip, float32, shape (1, 3, frames, size, size)."""
-    rng = np.random.default_rng([seed, frames, size])
-    return torch.from_numpy(rng.standard_normal((1, 3, frames, size, size), dtype=np.float32))
 
 
 def checkpoint(
