@@ -18,6 +18,8 @@ PtvHubError
 ├── VideoError             a video, or a folder of frames, that cannot be decoded
 ├── DataError              an annotation file or data folder that does not hold together
 ├── EvaluationError        a run that cannot start, or cannot resume
+├── PublishError           a model that the Hugging Face Hub does not take
+├── ExportError            an exported file that does not give the model's scores
 ├── MissingExtra           an optional dependency that is not installed
 └── WriteError             a file that could not be written; nothing half-written is left
 """
@@ -33,6 +35,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "EvaluationError",
+    "ExportError",
     "FetchError",
     "HashMismatch",
     "KeyMismatch",
@@ -41,6 +44,7 @@ __all__ = [
     "MissingExtra",
     "OfflineError",
     "PtvHubError",
+    "PublishError",
     "UnknownName",
     "UnreadableFile",
     "UnsafeFile",
@@ -191,6 +195,14 @@ class DataError(PtvHubError):
 
 class EvaluationError(PtvHubError):
     """An evaluation that cannot start, or cannot resume."""
+
+
+class PublishError(PtvHubError):
+    """A model that the Hugging Face Hub does not take, or that could not be sent there."""
+
+
+class ExportError(PtvHubError):
+    """A model that cannot be exported, or a file that does not give the model's scores."""
 
 
 class MissingExtra(PtvHubError):
