@@ -50,7 +50,7 @@ def features(
     stage: str | None = None,
     pool: bool = True,
     views: str | None = None,
-    weights: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
     clip_sampling: str | None = None,
     fps: float | None = None,
     allow_broken: bool = False,

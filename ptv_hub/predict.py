@@ -3,6 +3,7 @@ its activation at each position, its ensemble over the views."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def predict(
     *,
     threshold: float | None = None,
     timeline: bool = False,
-    weights: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
     clip_sampling: str | None = None,
     fps: float | None = None,
     allow_broken: bool = False,
@@ -145,7 +146,7 @@ def predict(
     )
 
 
-def ready_model(model: Any, weights: str | None = None) -> Any:
+def ready_model(model: Any, weights: str | os.PathLike[str] | None = None) -> Any:
     """A model as it is, or the one of a name, loaded.
 
     Raises:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import io
 import os
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ FORMATS = (".png", ".html")
 # Okabe and Ito's colours: told apart by colour-blind readers too, on white and on dark.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7a7a7a")
 _CELL = (160, 120)  # pixels of one frame of the strip
-_STRIP = 8  # frames
+_STRIP = 6  # frames
 
 
 def draw_timeline(
@@ -113,10 +114,14 @@ def _png(prediction: Prediction, strip: list[Any]) -> bytes:
     from matplotlib.figure import Figure
 
     timeline = prediction.timeline or ()
-    figure = Figure(figsize=(12, 5.2), dpi=120, layout="constrained")
-    frames, scores = figure.subplots(2, 1, height_ratios=[1, 2.4])
-    frames.set_title(Path(prediction.video).name, loc="left", fontweight="bold", parse_math=False)
-    frames.set_title(_asked(prediction), loc="right", color="#64748b", fontsize=9)
+    width, height, left, column = 12.0, 5.4, 0.06, 0.62
+    # As high as a frame of a sixth of the column's width is.
+    strip_height = column * width / len(strip) * _CELL[1] / _CELL[0] / height
+    figure = Figure(figsize=(width, height), dpi=120)
+    frames = figure.add_axes((left, 0.9 - strip_height, column, strip_height))
+    scores = figure.add_axes((left, 0.1, column, 0.78 - strip_height))
+    figure.text(left, 0.945, _plain(Path(prediction.video).name), size=13, weight="bold")
+    figure.text(left, 0.913, _asked(prediction), color="#64748b", size=9)
     part = prediction.duration / len(strip)
     for index, picture in enumerate(strip):
         frames.imshow(picture, extent=(index * part, (index + 1) * part, 0, 1), aspect="auto")
@@ -130,7 +135,7 @@ def _png(prediction: Prediction, strip: list[Any]) -> bytes:
             marker="o",
             markersize=4,
             linewidth=2.2 if index == 0 else 1.4,
-            label=_plain(one.label) + f"  {_percent(one.score)}",
+            label=textwrap.fill(f"{_percent(one.score)}  {_plain(one.label)}", 38),
         )
     scores.set(xlim=(0, prediction.duration), ylim=(0, None))
     scores.set_xlabel("seconds (the middle of each clip)")
@@ -140,7 +145,12 @@ def _png(prediction: Prediction, strip: list[Any]) -> bytes:
     scores.spines[["top", "right"]].set_visible(False)
     if prediction.predictions:
         scores.legend(
-            loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, title="whole video"
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1.0),
+            borderaxespad=0.0,
+            frameon=False,
+            title="whole video",
+            alignment="left",
         )
     file = io.BytesIO()
     figure.savefig(file, format="png")
@@ -173,7 +183,7 @@ def _page(prediction: Prediction, strip: list[Any]) -> str:
 
 _CAPTION = "Score of each clip at its middle; a point says its clip when the pointer rests on it."
 _WIDTH, _HEIGHT = 1000.0, 320.0
-_LEFT, _RIGHT, _BOTTOM = 5.0, 1.0, 12.0  # margins in percent of the width, and of the height
+_LEFT, _RIGHT, _BOTTOM = 5.0, 2.5, 12.0  # margins in percent of the width, and of the height
 
 
 def _dot(index: int, text: str) -> Html:
@@ -206,7 +216,7 @@ def _svg(prediction: Prediction) -> Html:
     parts: list[Html] = []
     for tick in range(round(top / step) + 1):
         at = y(tick * step)
-        parts.append(element("line", x1=left, x2=right, y1=at, y2=at, stroke="var(--line)"))
+        parts.append(element("line", x1=left, x2=right, y1=at, y2=at, style="stroke:var(--line)"))
         words = f"{100 * tick * step:.3g} %"
         parts.append(_text(left - 6, at + 4, words, "end"))
     parts += [
@@ -236,4 +246,6 @@ def _svg(prediction: Prediction) -> Html:
 
 
 def _text(x: float, y: float, words: str, anchor: str) -> Html:
-    return element("text", words, x=x, y=y, text_anchor=anchor, font_size=13, fill="var(--faint)")
+    return element(
+        "text", words, x=x, y=y, text_anchor=anchor, font_size=13, style="fill:var(--faint)"
+    )
