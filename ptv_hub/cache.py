@@ -165,7 +165,7 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         WriteError: the folder cannot be made or written.
     """
-    lock = FileLock(f"{path}.lock", mode=0o666)
+    lock = FileLock(f"{path}.lock", mode=0o664)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

@@ -6,6 +6,7 @@ Nothing here knows of models, of the cache or of who vouches for a hash.
 from __future__ import annotations
 
 import email.utils
+import functools
 import http.client
 import logging
 import os
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -334,19 +336,14 @@ def _receive(
     report: Report | None,
 ) -> None:
     """Write the body to the part as it arrives."""
-    raw = response.raw
-    # read1 returns what has arrived instead of waiting for a full chunk: a killed process
-    # then loses nothing, and a slow server is seen to be slow. urllib3 1 does not have it.
-    modern = hasattr(raw, "read1")
-    read: Callable[..., bytes] = raw.read1 if modern else raw.read
-    amount = ARRIVAL if modern else 1 << 14
+    read = _reader(response, partial.encoded)
     content_type = response.headers.get("Content-Type", "")
     partial.make_room()
     head = b"" if partial.size == 0 else None
     mark, there = time.monotonic(), partial.size
     while True:
         try:
-            chunk = read(amount, decode_content=partial.encoded)
+            chunk = read(ARRIVAL)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             raise _Again(_in_words(error)) from error
         if not chunk:
@@ -371,6 +368,20 @@ def _receive(
         raise _Again("the server sent more than it said")
     if partial.size < goal if goal is not None else truncated(partial.path):
         raise _Again("the connection ended early")
+
+
+def _reader(response: requests.Response, encoded: bool) -> Callable[[int], bytes]:
+    """A function that returns what has arrived instead of waiting for as much as it may.
+
+    A killed process then loses nothing, and a slow server is seen to be slow.
+    """
+    raw: Any = response.raw
+    if hasattr(raw, "read1"):
+        return functools.partial(raw.read1, decode_content=encoded)
+    if encoded:  # urllib3 1 cannot do both
+        return functools.partial(raw.read, decode_content=True)
+    reader: Callable[[int], bytes] = raw._fp.read1
+    return reader
 
 
 def _refuse_page(partial: Partial, head: bytes, where: str, content_type: str = "") -> None:
