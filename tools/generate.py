@@ -17,11 +17,18 @@ sys.path.insert(0, str(ROOT))
 
 from ptv_hub.entry import Entry
 from ptv_hub.manifest import ManifestFile, entries
+from ptv_hub.verification import VerifyReport
 
 
 def schema(_: str) -> str:
     """The JSON Schema of a manifest, from the records that parse it."""
     return json.dumps(ManifestFile.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def verify_schema(_: str) -> str:
+    """The JSON Schema of what ``ptv-hub verify --json`` writes for one model."""
+    schema = VerifyReport.model_json_schema(mode="serialization")
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def readme(text: str) -> str:
@@ -87,6 +94,7 @@ def _line(cells: list[str]) -> str:
 
 GENERATED: dict[str, Callable[[str], str]] = {
     "manifests/schema.json": schema,
+    "docs/verify.schema.json": verify_schema,
     "README.md": readme,
 }
 """Path below the root -> what its text must be, given what it is."""
