@@ -128,8 +128,15 @@ class Journal:
             )
         self.is_new = version == 0
 
-    def begin(self, header: Header, items: Iterable[Item], facts: Mapping[str, Any]) -> None:
-        """Write what the run is, unless it stands there, and that a session of it starts."""
+    def begin(
+        self,
+        header: Header,
+        items: Iterable[Item],
+        facts: Mapping[str, Any],
+        *,
+        started: str | None = None,
+    ) -> None:
+        """Write what the run is, unless it stands there, and that a session of it starts (now)."""
         with self._transaction() as database:
             if self.is_new:
                 for statement in _TABLES.split(";")[:-1]:
@@ -143,33 +150,36 @@ class Journal:
                 database.executemany("INSERT INTO items VALUES (?, ?, ?, ?)", listed)
                 database.execute(f"PRAGMA user_version = {VERSION}")
             cursor = database.execute(
-                "INSERT INTO sessions (started, facts) VALUES (datetime('now'), ?)",
-                (json.dumps(dict(facts)),),
+                "INSERT INTO sessions (started, facts) VALUES (coalesce(?, datetime('now')), ?)",
+                (started, json.dumps(dict(facts))),
             )
             self._session = cursor.lastrowid or 0
         self.is_new = False
 
-    def add(self, row: Row) -> None:
-        """Keep what became of a video; on the disk when this returns.
+    def add(self, *rows: Row) -> None:
+        """Keep what became of a video, or of several; on the disk when this returns.
 
         Raises:
             WriteError: the disk is full, or gone. All that was kept before still is.
         """
         with self._transaction() as database:
-            database.execute(
+            database.executemany(
                 "INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    row.id,
-                    None if row.scores is None else _bytes(row.scores),
-                    None if row.views is None else _bytes(row.views),
-                    row.num_views,
-                    row.reason,
-                    row.error,
-                    json.dumps(row.notes),
-                    row.decode_seconds,
-                    row.model_seconds,
-                    self._session,
-                ),
+                [
+                    (
+                        row.id,
+                        None if row.scores is None else _bytes(row.scores),
+                        None if row.views is None else _bytes(row.views),
+                        row.num_views,
+                        row.reason,
+                        row.error,
+                        json.dumps(row.notes),
+                        row.decode_seconds,
+                        row.model_seconds,
+                        self._session,
+                    )
+                    for row in rows
+                ],
             )
 
     def header(self) -> Header:

@@ -31,6 +31,7 @@ Marks = NDArray[np.uint8]
 """Whether a video has a class, (N, C), 0 or 1."""
 
 _RESAMPLES = 200
+_FEWEST = 30  # videos of which a bootstrap says something
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,10 @@ def wilson_interval(correct: int, total: int) -> Interval:
 
 
 def bootstrap_interval(scores: Scores, marks: Marks) -> Interval | None:
-    """95 % bootstrap interval of mAP over videos, percent; ``None`` for fewer than two videos."""
+    """95 % bootstrap interval of mAP over videos, percent; ``None`` for too few of them."""
     from scipy.stats import bootstrap
 
-    if len(scores) < 2 or not marks.any():
+    if len(scores) < _FEWEST or not marks.any():
         return None
 
     def statistic(rows: NDArray[np.int64]) -> float:

@@ -331,6 +331,8 @@ def _cautions(collected: Collected, counts: Counts, told: Counter[str]) -> tuple
         )
     if collected.part:
         found.append(f"the list is {collected.part}")
+        if header.settings.protocol.metric == "mean_average_precision":
+            found.append("mAP of a part of a data set changes with the classes that occur in it")
     resampled = sum(count for note, count in told.items() if note.startswith("frames resampled"))
     if resampled:
         found.append(
