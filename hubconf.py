@@ -37,8 +37,9 @@ Args:
     pretrained (bool): with weights, which is the default; False for pytorchvideo's initial ones
     progress (bool): show a bar on stderr while fetching
     weights (str): a local file in place of the zoo's, in either layout and format
-    num_classes (int): another number of classes; the classifier is then new
+    num_classes (int): another number of classes: the classifier is then new; 0 for pooled features
     activation (str): None for logits, "softmax" or "sigmoid" for PySlowFast's scores
+    features_only (bool): the outputs of the stages in place of logits
 """
 
 
@@ -83,7 +84,15 @@ def _doc(item: _Entry) -> str:
 
 
 def _entry_point(item: _Entry):
-    def load(pretrained=True, progress=True, *, weights=None, num_classes=None, activation=None):
+    def load(
+        pretrained=True,
+        progress=True,
+        *,
+        weights=None,
+        num_classes=None,
+        activation=None,
+        features_only=False,
+    ):
         from ptv_hub.load import load as straight_road
 
         return straight_road(
@@ -93,6 +102,7 @@ def _entry_point(item: _Entry):
             weights=weights,
             num_classes=num_classes,
             activation=activation,
+            features_only=features_only,
         )
 
     load.__name__ = load.__qualname__ = item.name

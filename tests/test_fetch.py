@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from base64 import b64decode
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -721,6 +722,16 @@ def test_a_proxy_is_used(server, monkeypatch):
     item = model(SimpleNamespace(base="http://zoo.invalid"))
     assert get(item).path.read_bytes() == FILE
     assert server.requests[0].proxied
+
+
+def test_a_mirrors_login_is_used_and_never_shown(server, monkeypatch):
+    monkeypatch.setenv("PTV_HUB_MIRROR", server.base.replace("://", "://me:s%40cret@"))
+    text = fails(model(server, "/not", "/there"))
+    assert "cret" not in text
+    found = get(model(server))
+    given = b64decode(server.requests[-1].headers["Authorization"].removeprefix("Basic "))
+    assert given == b"me:s@cret"
+    assert cache.pins()[cache.key(found.artifact)].source == server.url(PATH)
 
 
 # ------------------------------------------------------------------ many at once

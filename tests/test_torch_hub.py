@@ -115,6 +115,7 @@ result["help"] = {{name: torch.hub.help(repo, name) for name in result["list"]}}
 for source, where in (("github", repo), ("local", clone)):
     model = torch.hub.load(where, "x3d_xs", source=source, progress=False)
     empty = torch.hub.load(where, "x3d_xs", pretrained=False, num_classes=7, source=source)
+    stages = torch.hub.load(where, "x3d_xs", False, source=source, features_only=True)
     own = torch.hub.load(where, "x3d_xs", weights={weights!r}, activation="softmax", source=source)
     clip = torch.linspace(-1, 1, 3 * 4 * 182 * 182).reshape(1, 3, 4, 182, 182)
     with torch.inference_mode():
@@ -123,7 +124,7 @@ for source, where in (("github", repo), ("local", clone)):
     same = all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     result[source] = dict(
         name=model.entry.name, training=model.training, shape=list(logits.shape),
-        sums=scores.sum().item(), few=list(few.shape), same=same,
+        stages=len(stages(clip)), sums=scores.sum().item(), few=list(few.shape), same=same,
         bias=state["blocks.5.proj.bias"].tolist(),
     )
 result["home"] = sys.modules["ptv_hub"].__file__
@@ -141,6 +142,7 @@ result["home"] = sys.modules["ptv_hub"].__file__
         assert (found["shape"], found["few"]) == ([1, 400], [1, 7])
         assert found["sums"] == pytest.approx(1)
         assert found["same"]
+        assert found["stages"] > 1
         assert found["bias"] == expected
     for item in entries():
         text = result["help"][item.name]
@@ -149,7 +151,14 @@ result["home"] = sys.modules["ptv_hub"].__file__
         for figure in ("top1", "top5", "mean_average_precision", "params_millions", "gflops"):
             value = getattr(item.published, figure)
             assert value is None or f" {value:.2f}" in text
-        for name in ("pretrained", "progress", "weights", "num_classes", "activation"):
+        for name in (
+            "pretrained",
+            "progress",
+            "weights",
+            "num_classes",
+            "activation",
+            "features_only",
+        ):
             assert f"{name} (" in text
 
 

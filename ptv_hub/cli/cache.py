@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME]...", help="Models; none for all there are.")
+    list[str] | None, typer.Argument(metavar="NAME", help="Models; none for all there are.")
 ]
 
 CHECK_FAILED = 3
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 def fetch(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME...", help="Models to fetch.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Models to fetch.")
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every model of the manifests.")] = False,
     json: Json = False,
@@ -254,7 +254,7 @@ def _chosen(names: list[str] | None) -> list[CachedFile]:
 
 def remove(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME...", help="Models, or files of the list.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Models, or files of the list.")
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="All files.")] = False,
     forget: Annotated[

@@ -13,7 +13,7 @@ from ptv_hub import cache, hub, offline
 from ptv_hub.cache import CachedFile, Expectation, Pin
 from ptv_hub.entry import Artifact, Entry, Record
 from ptv_hub.errors import FetchError, HashMismatch, OfflineError, WriteError
-from ptv_hub.fetch.download import Report, download
+from ptv_hub.fetch.download import Report, download, without_login
 from ptv_hub.fetch.part import discard, is_page, truncated
 from ptv_hub.files import sha256_of
 
@@ -118,7 +118,7 @@ def _nothing(entry: Entry, allowed: list[Artifact], reasons: dict[str, str]) -> 
             f"the manifest names no file with weights of {entry.name}",
             fix="load it with weights=FILE, or pretrained=False",
         )
-    told = "; ".join(f"{_address(a)}: {reasons[a.url]}" for a in entry.artifacts)
+    told = "; ".join(f"{without_login(_address(a))}: {reasons[a.url]}" for a in entry.artifacts)
     if not allowed:
         return FetchError(
             f"the lock file names no file of {entry.name}",
@@ -248,7 +248,7 @@ def _bring(entry: Entry, artifact: Artifact, progress: bool) -> Fetched:
                 raise _other_bytes(error, artifact, expected) from error
         try:
             # The pin first: a file without one would be hashed once more, a pin can wait.
-            cache.record(cache.key(artifact), cache.pin_of(part, sha256, address))
+            cache.record(cache.key(artifact), cache.pin_of(part, sha256, without_login(address)))
             os.replace(part, path)
             discard(part)
         except OSError as error:

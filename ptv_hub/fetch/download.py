@@ -22,12 +22,13 @@ from urllib.request import url2pathname
 
 import requests
 import urllib3
+from requests.utils import get_auth_from_url, urldefragauth
 
 from ptv_hub._version import __version__
 from ptv_hub.errors import FetchError, HashMismatch
 from ptv_hub.fetch.part import CHUNK, Partial, is_page, truncated
 
-__all__ = ["Patience", "Report", "download"]
+__all__ = ["Patience", "Report", "download", "without_login"]
 
 log = logging.getLogger("ptv_hub")
 
@@ -100,14 +101,15 @@ def download(
         HashMismatch: another size or hash than what must be.
         WriteError: the disk is full, or the file cannot be written.
     """
+    login, url = get_auth_from_url(url), without_login(url)
     partial = Partial(part, url, vouched=sha256 is not None)
     try:
-        found = _bring(url, partial, size, report)
+        found = _bring(url, login, partial, size, report)
         if partial.joined and sha256 not in (None, found):
             # The beginning may come from another file; only a whole try can tell.
             log.warning("%s: the resumed file is not the expected one; fetching it whole", url)
             partial.restart()
-            found = _bring(url, partial, size, report)
+            found = _bring(url, login, partial, size, report)
         if sha256 not in (None, found):
             arrived = partial.size
             partial.discard()
@@ -122,11 +124,18 @@ def download(
         partial.close()
 
 
-def _bring(url: str, partial: Partial, size: int | None, report: Report | None) -> str:
+def without_login(url: str) -> str:
+    """The address as it may be shown and written down: a mirror's may hold a password."""
+    return urldefragauth(url) if "@" in urlsplit(url).netloc else url
+
+
+def _bring(
+    url: str, login: tuple[str, str], partial: Partial, size: int | None, report: Report | None
+) -> str:
     if urlsplit(url).scheme == "file":
         _copy(url, partial, size, report)
     else:
-        _persist(url, partial, size, report)
+        _persist(url, login, partial, size, report)
     # Once more, of the whole: a page may have come in drops, a length may have been a lie.
     with open(partial.path, "rb") as file:
         _refuse_page(partial, file.read(HEAD), url)
@@ -148,11 +157,15 @@ def _bring(url: str, partial: Partial, size: int | None, report: Report | None) 
 # ---------------------------------------------------------------------------- http
 
 
-def _persist(url: str, partial: Partial, size: int | None, report: Report | None) -> None:
+def _persist(
+    url: str, login: tuple[str, str], partial: Partial, size: int | None, report: Report | None
+) -> None:
     patience = _patience()
     failures = 0
     furthest = partial.size
     with requests.Session() as session:
+        if any(login):
+            session.auth = login
         while True:
             try:
                 return _one_try(session, url, partial, size, patience, report)
