@@ -31,7 +31,11 @@ from ptv_hub.errors import (
 from ptv_hub.files import sha256_of
 
 __all__ = [
+    "CARD_FILE",
+    "CHART_FILE",
     "CONFIG_FILE",
+    "FILES",
+    "LICENSE_FILE",
     "WEIGHTS_FILE",
     "HubConfig",
     "Provenance",
@@ -47,6 +51,12 @@ __all__ = [
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+LICENSE_FILE = "LICENSE.md"
+CHART_FILE = "accuracy_against_flops.png"
+
+FILES = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, LICENSE_FILE, CHART_FILE)
+"""What a repository holds; the chart only where there are published figures to draw."""
 
 _HUB, _FOLDER = "hf-hub:", "local-dir:"
 
@@ -304,23 +314,27 @@ def _from_hub(place: _Place, name: str, progress: bool) -> Path:
                 )
             )
     # Its own errors, and those of the HTTP library below it, are of these two families.
-    except (OSError, ValueError, errors.HTTPError) as error:
+    except (OSError, ValueError, errors.HTTPError) as error:  # type: ignore[attr-defined]
         raise _why(place, name, variable, error) from error
 
 
 @contextmanager
 def _bars(wanted: bool) -> Iterator[None]:
     """huggingface_hub's progress bars, or none, for a while."""
-    from huggingface_hub import utils
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 
-    if wanted or utils.are_progress_bars_disabled():
+    if wanted or are_progress_bars_disabled():
         yield
         return
-    utils.disable_progress_bars()
+    disable_progress_bars()
     try:
         yield
     finally:
-        utils.enable_progress_bars()
+        enable_progress_bars()
 
 
 def _why(place: _Place, name: str, variable: str | None, error: Exception) -> PtvHubError:

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from ptv_hub.entry import Entry, InputSpec, SegmentSampling
 from ptv_hub.errors import UnknownName, WrongInput
-from ptv_hub.manifest import entry
+from ptv_hub.hub import entry
 from ptv_hub.views import crop_offsets, scaled_size, segment_indices, uniform_indices
 
 __all__ = ["ClipTransform", "ModelInput", "crops", "input_spec", "pack", "prepare", "transform"]

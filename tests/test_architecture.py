@@ -29,7 +29,7 @@ def rooms() -> dict[str, int]:
     table = text.split("<!-- rooms -->")[1].split("<!-- end of rooms -->")[0]
     return {
         name: int(layer)
-        for layer, names in re.findall(r"^\| (\d) \| ([^|]*) \|", table, re.MULTILINE)
+        for layer, names in re.findall(r"^\| (\d+) \| ([^|]*) \|", table, re.MULTILINE)
         for name in re.findall(r"`(\w+)`", names)
     }
 

@@ -72,12 +72,12 @@ def digest(
 
         ptv-hub digest X3D_M.pyth x3d_m.safetensors
     """
-    from ptv_hub import checkpoint, layouts
+    from ptv_hub import checkpoint, hub, layouts
     from ptv_hub.digest import digest as run
 
     found = {}
     for path in file:
-        tensors = checkpoint.read(path).tensors
+        tensors = checkpoint.read(hub.local_file(str(path))).tensors
         official = layouts.convert(tensors, layouts.detect(tensors), layouts.OFFICIAL)
         found[str(path)] = run(official)
         if not json:
@@ -96,9 +96,10 @@ def identify(
 
         ptv-hub identify checkpoint_epoch_00196.pyth
     """
+    from ptv_hub.hub import local_file
     from ptv_hub.identify import identify as run
 
-    found = run(file)
+    found = run(local_file(str(file)))
     if json:
         print_json(found)
         return

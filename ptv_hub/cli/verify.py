@@ -48,7 +48,8 @@ def verify(
     _check_usage(name, weights=weights, spec=spec, all_=all_, record=record)
     if json and markdown:
         raise UsageError("--json and --markdown contradict each other", fix="leave one out")
-    from ptv_hub.manifest import entries, entry
+    from ptv_hub.hub import entry
+    from ptv_hub.manifest import entries
     from ptv_hub.report import print_json
     from ptv_hub.report import verify as tables
     from ptv_hub.verification import verify as run

@@ -110,7 +110,7 @@ def show(
 
         ptv-hub show Charades/SLOW_8x8_R50 --json
     """
-    from ptv_hub.manifest import entry
+    from ptv_hub.hub import entry
 
     item = entry(name)
     if json:

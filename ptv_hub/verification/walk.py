@@ -12,8 +12,8 @@ from ptv_hub._version import __version__
 from ptv_hub.digest import digest
 from ptv_hub.entry import Entry
 from ptv_hub.errors import FetchError, HashMismatch
+from ptv_hub.hub import entry
 from ptv_hub.load import load
-from ptv_hub.manifest import entry
 from ptv_hub.verification import goldens
 from ptv_hub.verification.behaviour import check_behaviour
 from ptv_hub.verification.identity import check_identity

@@ -1,0 +1,150 @@
+"""``ptv-hub push``: what one does to hand a model on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ptv_hub.errors import UsageError
+
+if TYPE_CHECKING:
+    from ptv_hub.upload import Pushed
+
+Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(push)
+
+
+def push(
+    repo_id: Annotated[
+        str, typer.Option(help="org/name; with --all a pattern: 'org/{name}', or just org.")
+    ],
+    name: Annotated[str | None, typer.Argument(help="Hub name, zoo name or config path.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="A local file, in place of the model's own.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make it private.")] = False,
+    revision: Annotated[
+        str | None, typer.Option(help="A branch, made if it is not there; main without.")
+    ] = None,
+    create_pr: Annotated[
+        bool, typer.Option("--create-pr", help="Open a pull request in place of a commit.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep the files here: 'local-dir:FOLDER' loads them.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every model of the manifests.")] = False,
+    json: Json = False,
+) -> None:
+    """Publish a model on the Hugging Face Hub: weights, config, and a card with what was proven.
+
+    The weights go through 'verify' first. What the Hub has already is not uploaded again, so
+    that a push that was interrupted resumes. The token is huggingface_hub's ('hf auth login').
+
+    Examples:
+
+        ptv-hub push X3D_M --repo-id org/x3d_m
+
+        ptv-hub push slow_r50 --weights mine.pyth --repo-id org/mine --private
+
+        ptv-hub push X3D_M --repo-id org/x3d_m --dry-run --folder x3d_m
+
+        ptv-hub push --all --repo-id 'org/ptv-{name}'
+    """
+    if (name is None) != all_:
+        raise UsageError("push what?", expected="the name of a model, or --all")
+    alone = {"--weights": weights, "--revision": revision, "--folder": folder}
+    alone["--create-pr"] = create_pr or None
+    mixed = [option for option, value in alone.items() if value is not None]
+    if all_ and mixed:
+        raise UsageError(f"--all and {mixed[0]} contradict each other", fix="leave one out")
+
+    from ptv_hub.report import print_json
+
+    if name is not None:
+        from ptv_hub.hub import entry
+        from ptv_hub.publish import push as run
+
+        done = run(
+            entry(name),
+            repo_id,
+            weights=weights,
+            private=private,
+            revision=revision,
+            create_pr=create_pr,
+            dry_run=dry_run,
+            folder=folder,
+        )
+        if json:
+            print_json(done)
+        else:
+            _show(done)
+        return
+    _push_all(repo_id, private=private, dry_run=dry_run, json=json)
+
+
+def _push_all(pattern: str, *, private: bool, dry_run: bool, json: bool) -> None:
+    from ptv_hub.errors import PtvHubError
+    from ptv_hub.manifest import entries
+    from ptv_hub.publish import push_all
+    from ptv_hub.report import print_json, print_table
+    from ptv_hub.upload import Pushed
+
+    items = entries()
+    done: list[Pushed] = []
+    failed: dict[str, PtvHubError] = {}
+    found = push_all(items, pattern, private=private, dry_run=dry_run)
+    for number, result in enumerate(found, 1):
+        if isinstance(result, Pushed):
+            done.append(result)
+            told = f"{result.repo_id}: {_summary(result)}"
+        else:
+            item, error = result
+            failed[item.name] = error
+            told = f"{item.name}: {error}"
+        typer.echo(f"[{number}/{len(items)}] {told}", err=True)
+    if json:
+        print_json({"pushed": done, "failed": {name: str(e) for name, e in failed.items()}})
+    else:
+        print_table(
+            ["model", "repository", ""],
+            [[p.name, p.url, _summary(p)] for p in done]
+            + [[name, "-", error.what] for name, error in failed.items()],
+        )
+    if failed:
+        typer.echo(
+            f"{len(failed)} of {len(items)} could not be pushed; the same command tries them again",
+            err=True,
+        )
+        raise typer.Exit(1)
+
+
+def _summary(done: Pushed) -> str:
+    changed = [file for file in done.files if file.state != "unchanged"]
+    if not changed:
+        return "unchanged, nothing uploaded"
+    size = sum(file.size for file in changed) / 1e6
+    verb = "would be uploaded" if done.dry_run else "uploaded"
+    return f"{len(changed)} of {len(done.files)} files {verb} ({size:.1f} MB)"
+
+
+def _show(done: Pushed) -> None:
+    from ptv_hub.report import print_table
+
+    there = "would be made" if done.dry_run else "made"
+    rows = [["repository", f"{done.url} ({there if done.created else 'is there'})"]]
+    rows += [[f.name, f"{f.state}, {f.size / 1e6:.2f} MB"] for f in done.files]
+    rows.append(["digest", done.digest])
+    if done.commit:
+        rows.append(["commit", done.commit])
+    if done.pull_request:
+        rows.append(["pull request", done.pull_request])
+    rows.append(["load it", f'ptv_hub.load("hf-hub:{done.repo_id}")'])
+    print_table([done.name, ""], rows)
