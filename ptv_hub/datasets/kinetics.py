@@ -106,18 +106,14 @@ def _fields(line: str, classes: dict[str, int]) -> tuple[str, str] | None:
     if len(cells) == 2 and all(cells):
         return cells[0], cells[1]
     if len(cells) == 1:
-        words = line.split()
-        for cut in range(1, len(words)):
-            if fold(" ".join(words[cut:])) in classes:
-                return line[: _nth_word(line, cut)].rstrip(), " ".join(words[cut:])
-        if len(words) == 2:
-            return words[0], words[1]
+        splits = [(line[: m.start()], line[m.end() :]) for m in re.finditer(r"\s+", line)]
+        for path, name in splits:
+            if fold(name) in classes:
+                return path, name
+        for path, name in splits:  # no class of the model; its item will say so
+            if len(splits) == 1 or path.lower().endswith(_SUFFIXES):
+                return path, name
     return None
-
-
-def _nth_word(line: str, count: int) -> int:
-    """Where the word after ``count`` others begins."""
-    return [match.start() for match in re.finditer(r"\S+", line)][count]
 
 
 def _classes(entry: Entry) -> dict[str, int]:

@@ -87,11 +87,10 @@ def average_precisions(scores: Scores, marks: Marks) -> NDArray[np.float64]:
     occurs = marks.any(axis=0)
     values = np.full(marks.shape[1], np.nan)
     if occurs.any():
-        # One class at a time: scikit-learn takes a matrix of one column for something else.
-        values[occurs] = [
-            100 * average_precision_score(marks[:, index], scores[:, index])
-            for index in np.flatnonzero(occurs)
-        ]
+        mine, theirs = marks[:, occurs], scores[:, occurs]
+        if mine.shape[1] == 1:  # scikit-learn takes a matrix of one column for something else
+            mine, theirs = mine[:, 0], theirs[:, 0]
+        values[occurs] = 100 * average_precision_score(mine, theirs, average=None)
     return values
 
 
