@@ -12,9 +12,10 @@ import bisect
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -25,6 +26,7 @@ __all__ = [
     "Clip",
     "Timestamps",
     "ViewPlan",
+    "clip_at",
     "crop_offsets",
     "parse_views",
     "plan_views",
@@ -33,6 +35,12 @@ __all__ = [
     "segment_indices",
     "uniform_indices",
 ]
+
+
+Draw = Callable[[int, int], int]
+"""(low, high) -> a whole number between them, both included."""
+Starts = Callable[[Fraction], Sequence[Fraction]]
+"""Seconds at which the last clip may begin -> where the clips begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,27 +132,53 @@ def plan_views(timestamps: Timestamps, spec: InputSpec, protocol: Protocol) -> V
     """
     if not timestamps.pts:
         raise VideoError("the video has no frame")
+    starts = partial(_starts, protocol=protocol)
     if isinstance(spec.sampling, SecondsSampling):
         notes: tuple[str, ...] = ()
-        clips = _clips_of_seconds(timestamps, spec, protocol)
+        clips = _clips_of_seconds(timestamps, spec, starts)
     else:
         notes, frames = _stamped(timestamps, spec.sampling)
         if isinstance(spec.sampling, FrameSampling):
-            clips = _clips_of_frames(frames, spec, spec.sampling.fps, protocol)
+            clips = _clips_of_frames(frames, spec, spec.sampling.fps, starts)
         else:
             clips = _clip_of_segments(frames, spec, spec.sampling.fps, protocol)
     return ViewPlan(clips, protocol.num_crops, notes)
 
 
-def _clips_of_seconds(
-    timestamps: Timestamps, spec: InputSpec, protocol: Protocol
-) -> tuple[Clip, ...]:
+def clip_at(
+    timestamps: Timestamps, spec: InputSpec, place: float, draw: Draw | None = None
+) -> Clip:
+    """One clip for training: it begins at ``place`` (0 to 1) of the room there is for it.
+
+    Where the whole video is one clip (segments), ``draw(low, high)`` chooses the frame of each
+    segment, both ends included; without it the middle one is taken.
+
+    Raises:
+        VideoError: no frame falls into the clip.
+    """
+    if not timestamps.pts:
+        raise VideoError("the video has no frame")
+
+    def start(room: Fraction) -> list[Fraction]:
+        return [room * Fraction(place)]
+
+    if isinstance(spec.sampling, SecondsSampling):
+        return _clips_of_seconds(timestamps, spec, start)[0]
+    _, frames = _stamped(timestamps, spec.sampling)
+    if isinstance(spec.sampling, FrameSampling):
+        return _clips_of_frames(frames, spec, spec.sampling.fps, start)[0]
+    taken = segment_indices(len(frames), spec.num_frames, draw)
+    end = Fraction(len(frames), spec.sampling.fps)
+    return Clip(0, Fraction(0), end, tuple(frames[i] for i in taken))
+
+
+def _clips_of_seconds(timestamps: Timestamps, spec: InputSpec, starts: Starts) -> tuple[Clip, ...]:
     """Spans of seconds of a video, exact fractions all the way; the length alone is a float."""
     pts, base = timestamps.pts, timestamps.time_base
     length = Fraction(_seconds(spec))
     room = max(timestamps.duration - length, Fraction(0))
     clips = []
-    for index, start in enumerate(_starts(room, protocol)):
+    for index, start in enumerate(starts(room)):
         first = bisect.bisect_left(pts, math.ceil(start / base) + timestamps.start)
         stop = bisect.bisect_left(pts, math.ceil((start + length) / base) + timestamps.start)
         if first == stop:
@@ -161,7 +195,7 @@ def _clips_of_seconds(
 
 
 def _clips_of_frames(
-    frames: Sequence[int], spec: InputSpec, fps: int, protocol: Protocol
+    frames: Sequence[int], spec: InputSpec, fps: int, starts: Starts
 ) -> tuple[Clip, ...]:
     """Spans of frames stamped at ``fps``. Times turn to floats where the reference's do."""
     length = Fraction(_seconds(spec))
@@ -169,7 +203,7 @@ def _clips_of_frames(
     # A float minus a fraction is a float; exact fractions would move an edge in 13 % of clips.
     room = Fraction(max(duration - float(length), 0.0))
     clips = []
-    for index, start in enumerate(_starts(room, protocol)):
+    for index, start in enumerate(starts(room)):
         first = math.ceil(fps * float(start))
         end = duration if start + length > duration else float(start + length)
         stop = min(math.ceil(fps * end), len(frames))
@@ -267,12 +301,13 @@ def uniform_indices(num_frames: int, num_samples: int) -> tuple[int, ...]:
     return tuple(int(value) for value in np.clip(values, 0, last))
 
 
-def segment_indices(num_frames: int, num_samples: int) -> tuple[int, ...]:
-    """One frame from the middle of each of ``num_samples`` equal segments."""
+def segment_indices(num_frames: int, num_samples: int, draw: Draw | None = None) -> tuple[int, ...]:
+    """One frame of each of ``num_samples`` equal segments: as ``draw`` says, or the middle one."""
     size = float(num_frames - 1) / num_samples
     # Python's round, like numpy's, takes halves to the even neighbour.
     edges = [round(size * i) for i in range(num_samples + 1)]
-    return tuple((low + high) // 2 for low, high in itertools.pairwise(edges))
+    choose = draw or (lambda low, high: (low + high) // 2)
+    return tuple(choose(low, high) for low, high in itertools.pairwise(edges))
 
 
 def scaled_size(height: int, width: int, short_side: int) -> tuple[int, int]:
