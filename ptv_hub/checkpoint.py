@@ -293,7 +293,9 @@ def write(
         if path.suffix == ".safetensors":
             from safetensors.torch import save_file
 
+            mode = temporary.stat().st_mode
             save_file(plain, temporary, {"format": "pt", **(metadata or {})})
+            temporary.chmod(mode)  # safetensors makes files for the owner alone
             _order_metadata(temporary)
         else:
             import torch
