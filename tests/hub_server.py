@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._body()
         self._answer(404, {"error": f"no such endpoint: {self.path}"})
 
-    do_GET = do_POST = do_PUT = do_HEAD = _handle
+    do_GET = do_POST = do_PUT = do_HEAD = _handle  # noqa: N815
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
@@ -275,9 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
         lines = [json.loads(line) for line in self._body().splitlines()]
         parent = lines[0]["value"].get("parentCommit")
         if parent not in (None, before):
-            self._answer(
-                412, {"error": "A commit has happened since. Please refresh and try again."}
-            )
+            self._answer(412, {"error": "A commit has happened since."})
             return
         content = dict(repository.commits[before])
         for line in lines[1:]:

@@ -352,8 +352,8 @@ def test_weights_of_another_model_are_not_published(drawn, tmp_path):
     with pytest.raises(CheckpointError, match="not those of x3d_m"):
         # The same keys and shapes: only what the file says of itself tells them apart.
         publish.prepare(item, tmp_path, repo_id=NAME, weights=drawn("x3d_xs"), progress=False)
+    other = ptv_hub.entry("slow_r50")
     with pytest.raises(KeyMismatch):
-        other = ptv_hub.entry("slow_r50")
         publish.prepare(other, tmp_path, repo_id=NAME, weights=drawn("x3d_xs"), progress=False)
     assert not list(tmp_path.iterdir())
 
@@ -363,8 +363,8 @@ def test_weights_that_fail_a_check_are_not_published(tmp_path):
     tensors["blocks.0.conv.conv_t.weight"][0] = torch.nan
     bad = tmp_path / "bad.pyth"
     checkpoint.write(bad, tensors)
+    item = ptv_hub.entry("x3d_xs")
     with pytest.raises(CheckpointError, match="do not pass verify"):
-        item = ptv_hub.entry("x3d_xs")
         publish.prepare(item, tmp_path / "out", repo_id=NAME, weights=bad, progress=False)
     assert not (tmp_path / "out").exists()
 

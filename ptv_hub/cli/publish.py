@@ -60,9 +60,13 @@ def push(
     """
     if (name is None) != all_:
         raise UsageError("push what?", expected="the name of a model, or --all")
-    alone = {"--weights": weights, "--revision": revision, "--folder": folder}
-    alone["--create-pr"] = create_pr or None
-    mixed = [option for option, value in alone.items() if value is not None]
+    of_one = {
+        "--weights": weights is not None,
+        "--revision": revision is not None,
+        "--folder": folder is not None,
+        "--create-pr": create_pr,
+    }
+    mixed = [option for option, given in of_one.items() if given]
     if all_ and mixed:
         raise UsageError(f"--all and {mixed[0]} contradict each other", fix="leave one out")
 
