@@ -1,4 +1,4 @@
-"""Predictions and features: PySlowFast's scores of every view, what is said of them, the picture."""
+"""Predictions and features: PySlowFast's scores of every view, words about them, the picture."""
 
 from __future__ import annotations
 
@@ -334,7 +334,6 @@ def test_features_in_a_file(x3d, tmp_path, suffix):
 
 
 def test_the_picture_as_png(x3d, tmp_path):
-    pytest.importorskip("matplotlib")
     found = predict(x3d, WIDE, views="4x1", timeline=True)
     draw_timeline(found, WIDE, tmp_path / "wide.png")
     with Image.open(tmp_path / "wide.png") as picture:
