@@ -38,7 +38,8 @@ def archive(size: int, seed: int) -> bytes:
     """A zip archive of about ``size`` bytes, as checkpoints are."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
-        file.writestr("archive/data.pkl", random.Random(seed).randbytes(size))
+        # A ZipInfo has a fixed date: the same bytes whenever and wherever it is made.
+        file.writestr(zipfile.ZipInfo("archive/data.pkl"), random.Random(seed).randbytes(size))
     return buffer.getvalue()
 
 

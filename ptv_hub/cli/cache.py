@@ -192,7 +192,10 @@ def size(json: Json = False) -> None:
     typer.echo(f"{facts['folder']}: {_count(len(files))}, {_megabytes(facts['bytes'])}")
     if parts:
         left = _megabytes(facts["leftover_bytes"])
-        typer.echo(f"and {left} of interrupted downloads; 'ptv-hub cache clean' removes them")
+        typer.echo(
+            f"and {left} of interrupted downloads: fetching goes on from there,"
+            " 'ptv-hub cache clean' removes them"
+        )
 
 
 def _count(files: int) -> str:

@@ -289,7 +289,6 @@ def _bar(what: str, progress: bool) -> Iterator[Report | None]:
                 initial=there - arrived,
                 unit="B",
                 unit_scale=True,
-                unit_divisor=1024,
             )
         bar.total = total
         bar.update(there - bar.n)
