@@ -8,6 +8,7 @@ in eval mode fvcore counts 2 for each. Both countings are given.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -42,6 +43,7 @@ class Cost(Record):
         return (self.multiply_adds + _IN_EVAL * self.batch_norm_elements) / 1e9
 
 
+@cache
 def count(entry: Entry) -> Cost:
     """Parameters and operations of one view of ``crop_size`` x ``crop_size``; some 0.2 seconds."""
     model = build(entry, device="meta").eval()

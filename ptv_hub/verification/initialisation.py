@@ -8,12 +8,12 @@ counters or running statistics can hide:
   distribution's kurtosis), under 1 % even for small layers; training moves it much further. A
   single layer may meet its initial spread by chance, nine of ten do not.
 - Batch norms begin with every scale exactly 1 (or exactly 0 at the end of a residual block)
-  and every shift exactly 0. One step of training ends that.
+  and every shift exactly 0. A few steps of training end that.
 - The classifier begins with a normal of spread 0.01 and a bias of exactly 0.
 
 The distributions are those of pytorchvideo (``layers/utils.py``, ``models/weight_init.py``
 upstream: MSRA fill by fan-out, linear layers normal) and torch's defaults. What passes is not
-thereby proven to be trained, and training of a few steps goes unseen in the convolutions.
+thereby proven to be trained: a few steps, or noise added to every tensor, pass as well.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from torch import Tensor
 
@@ -12,12 +13,18 @@ from ptv_hub.load import KeyReport, compare
 from ptv_hub.manifest import entries
 from ptv_hub.verification.records import Check
 
-__all__ = ["check_keys"]
+__all__ = ["check_keys", "wanted"]
+
+
+@cache
+def wanted(entry: Entry) -> dict[str, Tensor]:
+    """The state dict that the entry's model has, on the meta device: keys, shapes, types."""
+    return build(entry, device="meta").state_dict()
 
 
 def check_keys(entry: Entry, tensors: Mapping[str, Tensor]) -> tuple[list[Check], bool]:
     """The checks on official-layout tensors, and whether the model can be loaded from them."""
-    expected = build(entry, device="meta").state_dict()
+    expected = wanted(entry)
     report = compare(tensors, expected)
     return [_names(report, len(expected)), _shapes(report), _classes(entry, tensors)], report.fits
 

@@ -80,7 +80,7 @@ def _batch_norm(tensors: Mapping[str, Tensor]) -> Check:
             wrong.append(f"{stem}running_var: 1 throughout, no batch was ever seen")
     more = [f"and {len(wrong) - 3} layers more"] if len(wrong) > 3 else []
     counters = {int(t) for k, t in tensors.items() if k.endswith(".num_batches_tracked")}
-    notes = [f"{dead} channels of variance 0"] if dead else []
+    notes = [f"{dead} channel{'' if dead == 1 else 's'} of variance 0"] if dead else []
     if counters:
         low, high = min(counters), max(counters)
         notes.append(f"batches counted: {low}" + ("" if low == high else f" to {high}"))

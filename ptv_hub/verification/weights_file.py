@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ptv_hub import cache, checkpoint, layouts
-from ptv_hub.builders import build
 from ptv_hub.cache import Expectation
 from ptv_hub.checkpoint import Checkpoint
 from ptv_hub.entry import Artifact, Entry
@@ -15,6 +14,7 @@ from ptv_hub.errors import CheckpointError, FetchError, HashMismatch, LayoutErro
 from ptv_hub.files import sha256_of
 from ptv_hub.identify import config_claims
 from ptv_hub.manifest import entries
+from ptv_hub.verification.keys import wanted
 from ptv_hub.verification.lookalikes import same_model
 from ptv_hub.verification.records import Check
 
@@ -171,7 +171,7 @@ def _layout(subject: Subject, file: Checkpoint) -> Check:
 def _dtypes(entry: Entry, file: Checkpoint) -> Check:
     """Weights are float32, counters int64, as the model's own state dict has them."""
     official = read_official(file) or {}
-    expected = build(entry, device="meta").state_dict()
+    expected = wanted(entry)
     wrong = [k for k, t in official.items() if k in expected and t.dtype != expected[k].dtype]
     kinds = {str(t.dtype).removeprefix("torch.") for t in file.tensors.values()}
     return _check(
