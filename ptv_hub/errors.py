@@ -45,6 +45,7 @@ __all__ = [
     "OfflineError",
     "PtvHubError",
     "PublishError",
+    "TrainingError",
     "UnknownName",
     "UnreadableFile",
     "UnsafeFile",
@@ -203,6 +204,10 @@ class PublishError(PtvHubError):
 
 class ExportError(PtvHubError):
     """A model that cannot be exported, or a file that does not give the model's scores."""
+
+
+class TrainingError(PtvHubError):
+    """A training run that cannot go on."""
 
 
 class MissingExtra(PtvHubError):
