@@ -8,7 +8,8 @@ says so; a key that has no effect is listed in ``Config.ignored``, once.
 
 from __future__ import annotations
 
+from ptv_hub.pyslowfast_config.changing import changed
 from ptv_hub.pyslowfast_config.reading import Config, Paths, from_config
 from ptv_hub.pyslowfast_config.writing import to_values, to_yaml
 
-__all__ = ["Config", "Paths", "from_config", "to_values", "to_yaml"]
+__all__ = ["Config", "Paths", "changed", "from_config", "to_values", "to_yaml"]

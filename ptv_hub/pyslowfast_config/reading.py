@@ -28,7 +28,7 @@ from ptv_hub.pyslowfast_config.models import ARCHS, MODELS
 from ptv_hub.pyslowfast_config.values import Values, read
 from ptv_hub.recipe import Recipe
 
-__all__ = ["Config", "Paths", "from_config"]
+__all__ = ["Config", "Paths", "from_config", "read_values"]
 
 
 class Paths(Record):
@@ -75,9 +75,13 @@ def from_config(path: str | os.PathLike[str], opts: Sequence[object] = ()) -> Co
             not supported here.
         UsageError: a key of ``opts`` without a value.
     """
-    values = read(Path(path), opts)
+    return read_values(read(Path(path), opts), Path(path))
+
+
+def read_values(values: Values, path: Path) -> Config:
+    """What values mean; the entry is named after the path."""
     _refuse_unsupported(values)
-    entry = _entry(values, Path(path))
+    entry = _entry(values, path)
     recipe = _recipe(values)
     paths = Paths(
         data=values["DATA.PATH_TO_DATA_DIR"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,7 +18,7 @@ import yaml
 
 from ptv_hub.errors import ConfigError, UsageError
 
-__all__ = ["Values", "defaults", "nested", "read"]
+__all__ = ["Values", "defaults", "nested", "read", "with_pairs"]
 
 BASE = "_BASE_"
 
@@ -98,7 +98,12 @@ def read(path: Path, opts: Sequence[object] = ()) -> Values:
             ``_BASE_`` that is missing or leads back to itself.
         UsageError: a key without a value.
     """
-    given = dict(_checked(key, value, path) for key, value in _flat(_tree(path, ())))
+    return with_pairs(_flat(_tree(path, ())), opts, path)
+
+
+def with_pairs(values: Iterable[tuple[str, Any]], opts: Sequence[object], where: object) -> Values:
+    """Dotted keys with values, then those of ``KEY VALUE`` pairs. Raises as ``read``."""
+    given = dict(_checked(key, value, where) for key, value in values)
     if len(opts) % 2:
         raise UsageError(
             "the last key has no value",
@@ -108,7 +113,7 @@ def read(path: Path, opts: Sequence[object] = ()) -> Values:
     for key, value in zip(opts[::2], opts[1::2], strict=True):
         name, checked = _checked(str(key), value, "the command line's pairs")
         given[name] = checked
-    return Values(given, str(path))
+    return Values(given, str(where))
 
 
 def _tree(path: Path, on_the_way: tuple[Path, ...]) -> dict[str, Any]:

@@ -1,0 +1,388 @@
+"""``ptv-hub finetune``, ``train`` and ``config``: PySlowFast's workflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ptv_hub.report import print_json, print_table
+
+if TYPE_CHECKING:
+    from ptv_hub.entry import Entry
+    from ptv_hub.pyslowfast_config import Config
+    from ptv_hub.training import Progress, Source, TrainingResult
+
+Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+Data = Annotated[
+    Path, typer.Option("--data", help="A folder of videos for each class, or annotation files.")
+]
+Videos = Annotated[
+    Path | None, typer.Option(help="Where the videos of the annotation lie.", show_default=False)
+]
+NumClasses = Annotated[
+    str, typer.Option(help="A number, or 'auto': as many as the data has.", metavar="N|auto")
+]
+Labels = Annotated[Path | None, typer.Option(help="Class names, one a line, in index order.")]
+Weights = Annotated[str | None, typer.Option(help="Begin from this file, or model of the zoo.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Check = Annotated[
+    str,
+    typer.Option(help="Look at all videos first: full (decode), open (first frame) or none."),
+]
+Restart = Annotated[bool, typer.Option("--restart", help="Overwrite what the output folder holds.")]
+Control = Annotated[
+    bool, typer.Option("--control", help="Measure the result with shuffled frames, too.")
+]
+Holdout = Annotated[
+    float, typer.Option(help="Part of the videos to watch where there is no val split.")
+]
+SaveEvery = Annotated[float, typer.Option(help="Seconds between checkpoints within an epoch.")]
+FreezeStages = Annotated[int, typer.Option(help="Blocks from the input on that do not learn.")]
+Opts = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="PySlowFast's keys and values: SOLVER.BASE_LR 0.05", metavar="[KEY VALUE]..."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(finetune)
+    app.command()(train)
+    app.command()(config)
+
+
+def finetune(
+    name: Annotated[str, typer.Argument(help="The model to begin from.")],
+    opts: Opts = None,
+    data: Data = ...,  # type: ignore[assignment]
+    num_classes: NumClasses = "auto",
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")] = Path(
+        "finetuned"
+    ),
+    epochs: Annotated[int | None, typer.Option(help="10 if not given.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="8 if not given.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate; 0.01.")] = None,
+    crop: Annotated[
+        int | None, typer.Option(help="Side of crops in training and tests, pixels.")
+    ] = None,
+    flip: Annotated[
+        bool | None, typer.Option("--flip/--no-flip", help="Mirror half of the clips.")
+    ] = None,
+    freeze_stages: FreezeStages = 0,
+    freeze_bn: Annotated[
+        bool, typer.Option("--freeze-bn", help="Keep batch-norm statistics.")
+    ] = False,
+    mixed_precision: Annotated[bool, typer.Option("--mixed-precision")] = False,
+    workers: Annotated[int | None, typer.Option(help="Decoding processes.")] = None,
+    seed: Annotated[int | None, typer.Option(help="0 if not given.")] = None,
+    weights: Weights = None,
+    labels: Labels = None,
+    videos: Videos = None,
+    holdout: Holdout = 0.1,
+    device: Device = "auto",
+    check: Check = "full",
+    save_every: SaveEvery = 600.0,
+    restart: Restart = False,
+    control: Control = False,
+    json: Json = False,
+) -> None:
+    """Train a model of the zoo further, for classes of your own.
+
+    The folder of the run gets checkpoints that PySlowFast reads (`last.pyth`, `best.pyth`),
+    `steps.csv`, `epochs.csv`, `config.yaml`, and `model/`, which every command takes with its
+    class names: `ptv-hub predict local-dir:RUN/model clip.mp4`. Run again, it goes on from
+    the last checkpoint.
+
+    Examples:
+
+        ptv-hub finetune x3d_s --data videos/ -o run
+
+        ptv-hub finetune slow_r50_ssv2 --data ssv2/ --num-classes 174 --weights slow_r50 --epochs 30
+
+        torchrun --nproc-per-node 2 -m ptv_hub finetune x3d_s --data videos/ -o run
+    """
+    from ptv_hub.hub import entry
+    from ptv_hub.training import finetuning
+
+    item = entry(name)
+    pairs: list[object] = []
+    for key, value in (
+        ("SOLVER.MAX_EPOCH", epochs),
+        ("TRAIN.BATCH_SIZE", batch_size),
+        ("SOLVER.BASE_LR", lr),
+        ("DATA.RANDOM_FLIP", flip),
+        ("DATA_LOADER.NUM_WORKERS", workers),
+        ("RNG_SEED", seed),
+        ("MODEL.FROZEN_BN", freeze_bn or None),
+        ("TRAIN.MIXED_PRECISION", mixed_precision or None),
+        ("SOLVER.WARMUP_EPOCHS", min(1.0, 0.1 * epochs) if epochs is not None else None),
+        ("SOLVER.WARMUP_START_LR", 0.1 * lr if lr is not None else None),
+    ):
+        if value is not None:
+            pairs += [key, value]
+    if crop is not None:
+        jitter = [crop, round(crop * item.input.train_jitter[1] / item.input.train_jitter[0])]
+        pairs += ["DATA.TRAIN_CROP_SIZE", crop, "DATA.TEST_CROP_SIZE", crop]
+        pairs += ["DATA.TRAIN_JITTER_SCALES", jitter]
+    settings = finetuning(
+        item, output=str(output), frozen_stages=freeze_stages, opts=[*pairs, *(opts or ())]
+    )
+    _run(
+        settings,
+        data,
+        weights if weights is not None else name,
+        classes=_classes(num_classes),
+        labels=labels,
+        videos=videos,
+        holdout=holdout,
+        device=device,
+        check=check,
+        save_every=save_every,
+        restart=restart,
+        control=control,
+        json=json,
+    )
+
+
+def train(
+    opts: Opts = None,
+    config: Annotated[Path, typer.Option("--config", help="A PySlowFast config.")] = ...,  # type: ignore[assignment]
+    num_classes: Annotated[
+        str | None,
+        typer.Option(help="In place of MODEL.NUM_CLASSES.", metavar="N|auto"),
+    ] = None,
+    labels: Labels = None,
+    freeze_stages: FreezeStages = 0,
+    holdout: Holdout = 0.0,
+    device: Device = "auto",
+    check: Check = "open",
+    save_every: SaveEvery = 600.0,
+    restart: Restart = False,
+    control: Control = False,
+    json: Json = False,
+) -> None:
+    """Train as a PySlowFast config says, keys and values on top as on its command line.
+
+    Data, weights and output are those of the config: `DATA.PATH_TO_DATA_DIR`,
+    `TRAIN.CHECKPOINT_FILE_PATH` (a file, or a model of the zoo), `OUTPUT_DIR`. With
+    `TRAIN.AUTO_RESUME` it goes on from the last checkpoint.
+
+    Examples:
+
+        ptv-hub config X3D_S > X3D_S.yaml
+
+        ptv-hub train --config X3D_S.yaml DATA.PATH_TO_DATA_DIR kinetics OUTPUT_DIR run NUM_GPUS 1
+
+        torchrun --nproc-per-node 8 -m ptv_hub train --config SLOW_8x8_R50.yaml OUTPUT_DIR run
+    """
+    from ptv_hub.errors import ConfigError
+    from ptv_hub.pyslowfast_config import from_config
+
+    settings = from_config(config, opts or ())
+    if freeze_stages:
+        recipe = settings.recipe.model_copy(update={"frozen_stages": freeze_stages})
+        settings = settings.model_copy(update={"recipe": recipe})
+    paths = settings.paths
+    if not paths.data:
+        raise ConfigError(
+            "the config names no data",
+            where=config,
+            expected="DATA.PATH_TO_DATA_DIR",
+            fix="add: DATA.PATH_TO_DATA_DIR FOLDER",
+        )
+    _run(
+        settings,
+        Path(paths.data),
+        paths.weights or None,
+        classes=None if num_classes is None else _classes(num_classes),
+        labels=labels,
+        videos=Path(paths.prefix) if paths.prefix else None,
+        holdout=holdout,
+        device=device,
+        check=check,
+        save_every=save_every,
+        restart=restart,
+        control=control,
+        json=json,
+    )
+
+
+def config(
+    name: Annotated[str, typer.Argument(help="Hub name, zoo name or config path.")],
+    opts: Opts = None,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="Write PySlowFast's defaults, too.")
+    ] = False,
+) -> None:
+    """Write the YAML with which PySlowFast builds, trains and tests a model.
+
+    A model that is not of the zoo gets PySlowFast's default recipe.
+
+    Examples:
+
+        ptv-hub config X3D_M
+
+        ptv-hub config SSv2/SLOW_8x8_R50 MODEL.NUM_CLASSES 12 > mine.yaml
+    """
+    from ptv_hub.hub import entry
+    from ptv_hub.pyslowfast_config import Config, Paths, changed, to_yaml
+    from ptv_hub.recipe import recipe_of
+
+    item = entry(name)
+    settings = Config(entry=item, recipe=recipe_of(item) or _default(item), paths=Paths())
+    typer.echo(to_yaml(changed(settings, opts or ()), complete=complete), nl=False)
+
+
+def _default(item: Entry) -> Any:
+    from ptv_hub.recipe import Recipe
+
+    several = item.protocol.metric == "mean_average_precision"
+    return Recipe(loss="bce_logit" if several else "cross_entropy")
+
+
+def _classes(text: str) -> Any:
+    from ptv_hub.errors import UsageError
+
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise UsageError("--num-classes is a number or 'auto'", found=repr(text))
+    return int(text)
+
+
+def _run(
+    settings: Config,
+    data: Path,
+    weights: str | None,
+    *,
+    classes: Any,
+    labels: Path | None,
+    videos: Path | None,
+    holdout: float,
+    device: str,
+    check: str,
+    save_every: float,
+    restart: bool,
+    control: bool,
+    json: bool,
+) -> None:
+    from ptv_hub.errors import UnknownName
+    from ptv_hub.pyslowfast_config import to_yaml
+    from ptv_hub.training import read_source, train
+
+    for text, known, kind in (
+        (device, ("auto", "cpu", "cuda"), "device"),
+        (check, ("full", "open", "none"), "way to check videos"),
+    ):
+        if text not in known:
+            raise UnknownName(kind, text, (), see=f"there are: {', '.join(known)}")
+    source = read_source(
+        settings.entry,
+        data,
+        videos=videos,
+        num_classes=classes,
+        labels=labels,
+        holdout=holdout,
+        seed=settings.recipe.seed,
+    )
+    talk = _Talk()
+    talk.begin(settings, source)
+    settings = settings.model_copy(update={"entry": source.entry})
+    result = train(
+        settings,
+        source,
+        weights=None if weights is None else _weights_file(weights),
+        device=device,  # type: ignore[arg-type]
+        resume=settings.paths.resume,
+        restart=restart,
+        check=check,  # type: ignore[arg-type]
+        save_every_s=save_every,
+        control=control,
+        report=talk,
+    )
+    if not talk.speaks:
+        return
+    (Path(settings.paths.output) / "config.yaml").write_text(to_yaml(settings), encoding="utf-8")
+    if json:
+        print_json(result)
+    else:
+        print_table([result.name, ""], _rows(result))
+
+
+def _weights_file(weights: str) -> Path:
+    """A file, or the fetched file of a model."""
+    from ptv_hub.fetch import fetch
+    from ptv_hub.hub import entry
+
+    path = Path(weights).expanduser()
+    return path if path.exists() else fetch(entry(weights)).path
+
+
+class _Talk:
+    """Progress on stderr: a line that is rewritten in a terminal, a line an epoch elsewhere."""
+
+    def __init__(self) -> None:
+        import os
+        import sys
+
+        self.speaks = os.environ.get("RANK", "0") == "0"
+        self._live = sys.stderr.isatty()
+
+    def begin(self, settings: Config, source: Source) -> None:
+        if not self.speaks:
+            return
+        for text in source.notes:
+            typer.echo(f"note: {text}", err=True)
+        if settings.ignored:
+            typer.echo(f"keys without effect here: {'; '.join(settings.ignored)}", err=True)
+        typer.echo(
+            f"{source.entry.name}: {len(source.train)} videos to train on, {len(source.val)} to "
+            f"watch, {source.entry.num_classes} classes",
+            err=True,
+        )
+
+    def __call__(self, now: Progress) -> None:
+        if now.kind == "look":
+            value = "" if now.value is None else f", {now.metric} {now.value:.2f}"
+            self._line(
+                f"epoch {now.epoch + 1} of {now.epochs}: loss {now.loss:.4f}{value}, "
+                f"learning rate {now.learning_rate:.3g}",
+                ended=True,
+            )
+        elif self._live and now.kind == "step":
+            self._line(
+                f"epoch {now.epoch + 1} of {now.epochs}, step {now.done} of {now.total}: "
+                f"loss {now.loss:.4f}"
+            )
+        elif self._live:
+            self._line(f"looking at video {now.done} of {now.total}", ended=now.done == now.total)
+
+    def _line(self, text: str, *, ended: bool = False) -> None:
+        typer.echo(f"\r\x1b[2K{text}" if self._live else text, err=True, nl=ended or not self._live)
+
+
+def _rows(result: TrainingResult) -> list[list[str]]:
+    rows = [
+        ["trained", f"{result.epochs} epochs, {result.steps} steps, from {result.started_from}"],
+        ["loss", f"{result.loss:.4f} (mean of the last epoch)"],
+    ]
+    seen = f"{result.videos} held-out videos, the centre crop of one clip each"
+    if result.last_value is not None:
+        rows.append([f"{result.metric}, last", f"{result.last_value:.2f} over {seen}"])
+    if result.best_value is not None:
+        epoch = (result.best_epoch or 0) + 1
+        rows.append([f"{result.metric}, best", f"{result.best_value:.2f} after epoch {epoch}"])
+    if result.control is not None:
+        chance = "" if result.chance is None else f" (chance {result.chance:.2f})"
+        rows.append(["frames shuffled", f"{result.control:.2f}{chance}"])
+    rows += [
+        ["last", result.last],
+        *([["best", result.best]] if result.best else []),
+        ["model", result.model],
+        ["digest", result.digest],
+        ["time", f"{result.seconds:.0f} s, {result.processes} processes"],
+    ]
+    return rows

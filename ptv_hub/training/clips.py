@@ -1,0 +1,189 @@
+"""Items -> training samples: one clip of a video, scaled, cropped and flipped at random.
+
+Everything that is random follows from (seed, epoch, index of the item), so that a sample is
+the same for any number of workers and processes, and after any interruption. The steps are
+those of ``slowfast/datasets/ptv_datasets.py`` in training mode: random clip (SSv2: a random
+frame of each segment), normalise, random short side, random crop, flip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler, default_collate
+
+from ptv_hub.datasets import Item
+from ptv_hub.entry import InputSpec
+from ptv_hub.errors import PtvHubError, VideoError
+from ptv_hub.training.labels import Spans
+from ptv_hub.transforms import prepare
+from ptv_hub.video import Video, open_video
+from ptv_hub.views import Clip, clip_at, crop_offsets
+
+__all__ = ["Batches", "LookClips", "TrainingClips", "collate", "take_clip"]
+
+Sample = tuple[Tensor, Tensor] | PtvHubError
+"""Clip (3, T, S, S) float32, and its label () int64 or marks (C,) float32; or why there is none.
+
+Errors travel as values: a ``DataLoader`` would turn them into text with a traceback.
+"""
+
+
+class TrainingClips(Dataset[Sample]):
+    """Random clips; an index is ``(epoch, item)``."""
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        spec: InputSpec,
+        *,
+        num_marks: int | None,
+        flip: bool,
+        seed: int,
+        spans: Spans | None = None,
+        shuffle_frames: bool = False,
+    ) -> None:
+        """``num_marks``: how many classes a sample marks any number of; ``None`` for one label.
+
+        ``spans`` say when a class is to be seen; a sample is then marked with what its own
+        frames show, not with all that its video shows. ``shuffle_frames`` puts the frames of
+        each clip in random order: the control of whether a model sees motion.
+        """
+        self.items = list(items)
+        self.spec = spec
+        self.num_marks = num_marks
+        self.flip = flip
+        self.seed = seed
+        self.spans = spans
+        self.shuffle_frames = shuffle_frames
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        rng = np.random.default_rng([self.seed, epoch, index])
+        item = self.items[index]
+        try:
+            return self._sample(item, rng)
+        except PtvHubError as error:
+            return error
+
+    def _sample(self, item: Item, rng: np.random.Generator) -> Sample:
+        spec = self.spec
+
+        def draw(low: int, high: int) -> int:
+            return int(rng.integers(low, high + 1))
+
+        with open_video(item.source) as video:
+            chosen = clip_at(video.timestamps, spec, rng.random(), draw)
+            short_side = draw(*spec.train_jitter)
+            clip = take_clip(video, chosen, spec.model_copy(update={"short_side": short_side}))
+            seen = [video.timestamps.seconds[frame] for frame in chosen.frames]
+        size = spec.train_crop_size
+        top, left = (draw(0, side - size) for side in clip.shape[2:])
+        clip = clip[:, :, top : top + size, left : left + size]
+        if self.flip and rng.random() < 0.5:
+            clip = clip.flip(3)
+        if self.shuffle_frames:
+            clip = clip[:, torch.from_numpy(rng.permutation(clip.shape[1]))]
+        labels = item.labels if self.spans is None else self.spans.seen(item.id, seen)
+        return clip.contiguous(), _target(labels, self.num_marks)
+
+
+class LookClips(Dataset[Sample]):
+    """The centre crop, at test size, of the clip in the middle: how training is watched."""
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        spec: InputSpec,
+        *,
+        num_marks: int | None,
+        shuffle_seed: int | None = None,
+    ) -> None:
+        """``shuffle_seed``: put the frames of each clip in random order, drawn from this."""
+        self.items = list(items)
+        self.spec = spec
+        self.num_marks = num_marks
+        self.shuffle_seed = shuffle_seed
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Sample:
+        item, size = self.items[index], self.spec.crop_size
+        try:
+            with open_video(item.source) as video:
+                clip = take_clip(video, clip_at(video.timestamps, self.spec, 0.5), self.spec)
+        except PtvHubError as error:
+            return error
+        ((top, left),) = crop_offsets(clip.shape[2], clip.shape[3], size, 1)
+        clip = clip[:, :, top : top + size, left : left + size]
+        if self.shuffle_seed is not None:
+            order = np.random.default_rng([self.shuffle_seed, index]).permutation(clip.shape[1])
+            clip = clip[:, torch.from_numpy(order)]
+        return clip.contiguous(), _target(item.labels, self.num_marks)
+
+
+def take_clip(video: Video, clip: Clip, spec: InputSpec) -> Tensor:
+    """The frames of one clip, normalised and scaled, float32, shape (3, T, h, w).
+
+    Raises:
+        VideoError: a frame that cannot be decoded, or frames of several sizes.
+    """
+    frames = {
+        place: prepare(torch.from_numpy(pixels), spec)
+        for place, pixels in video.frames(sorted(set(clip.frames)))
+    }
+    sizes = {frame.shape for frame in frames.values()}
+    if len(sizes) > 1:
+        raise VideoError("the frames of the video are of several sizes", where=video.name)
+    return torch.stack([frames[place] for place in clip.frames], dim=1)
+
+
+def _target(labels: Sequence[int], num_marks: int | None) -> Tensor:
+    if num_marks is None:
+        return torch.tensor(labels[0])
+    marks = torch.zeros(num_marks)
+    marks[list(labels)] = 1.0
+    return marks
+
+
+def collate(samples: list[Sample]) -> Any:
+    """A batch, or the first error of one."""
+    for sample in samples:
+        if isinstance(sample, PtvHubError):
+            return sample
+    return default_collate(samples)
+
+
+class Batches(Sampler[list[tuple[int, int]]]):
+    """Of each epoch: the items in random order, cut into batches; of each batch a process's part.
+
+    Items that fill no batch are left out of the epoch, as in PySlowFast.
+    """
+
+    def __init__(
+        self, count: int, batch_size: int, *, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.rank, self.world = rank, world
+        self.epoch = 0
+        self.first = 0
+        """The batch to begin the epoch with, after an interruption."""
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        return self.count // self.batch_size
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
+        own = self.batch_size // self.world
+        for batch in range(self.first, len(self)):
+            begin = batch * self.batch_size + self.rank * own
+            yield [(self.epoch, int(index)) for index in order[begin : begin + own]]

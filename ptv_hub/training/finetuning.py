@@ -1,0 +1,81 @@
+"""The recipe for a classifier of one's own, where nobody states another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ptv_hub.entry import Entry, License, SegmentSampling
+from ptv_hub.pyslowfast_config import Config, Paths, changed
+from ptv_hub.recipe import Recipe, recipe_of
+
+__all__ = ["finetuning"]
+
+BATCH = 8
+
+
+def finetuning(
+    entry: Entry,
+    *,
+    name: str | None = None,
+    output: str = "finetuned",
+    frozen_stages: int = 0,
+    opts: Sequence[object] = (),
+) -> Config:
+    """A config to fine-tune a model on a few thousand videos, some minutes to hours.
+
+    Ten epochs in batches of eight, warm-up over the first, half-period cosine from 0.01 to 0,
+    everything else as the model was trained. ``opts`` are PySlowFast's keys and values on top
+    (``["SOLVER.MAX_EPOCH", 20]``).
+
+    Args:
+        name: what the new model is called; the output folder's name if not given.
+    """
+    trained = recipe_of(entry)
+    kept: dict[str, Any] = {}
+    if trained is not None:
+        kept = {key: getattr(trained, key) for key in ("weight_decay", "norm_weight_decay")}
+    recipe = Recipe(
+        **kept,
+        epochs=10,
+        batch_size=BATCH,
+        seed=0,
+        base_lr=0.01,
+        warmup_epochs=1.0,
+        warmup_start_lr=0.001,
+        loss="bce_logit" if entry.protocol.metric == "mean_average_precision" else "cross_entropy",
+        random_flip=not isinstance(entry.input.sampling, SegmentSampling),
+        sync_bn=True,
+        frozen_stages=frozen_stages,
+        eval_period=1,
+        checkpoint_period=1,
+        workers=min(8, os.cpu_count() or 1),
+    )
+    config = Config(
+        entry=_own(entry, name or _name(output)), recipe=recipe, paths=Paths(output=output)
+    )
+    return changed(config, opts)
+
+
+def _name(output: str) -> str:
+    return os.path.basename(os.path.abspath(output)).lower() or "finetuned"
+
+
+def _own(entry: Entry, name: str) -> Entry:
+    """The record of a model that is trained anew: who it is now, and what no longer holds."""
+    return entry.model_copy(
+        update={
+            "name": name,
+            "zoo_name": name,
+            "config": name,
+            "pretrain": entry.dataset,
+            "artifacts": (),
+            "published": None,
+            "errata": (),
+            "num_params": None,
+            "digest": None,
+            "license": License(code="Apache-2.0", note=f"fine-tuned from {entry.name}"),
+            "source": f"fine-tuned from {entry.name}",
+        }
+    )

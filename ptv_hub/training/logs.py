@@ -1,0 +1,85 @@
+"""What a run says of itself while it goes on: CSV files, TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ptv_hub.errors import WriteError
+
+__all__ = ["RunLog"]
+
+log = logging.getLogger("ptv_hub")
+
+STEPS = ("epoch", "step", "learning_rate", "loss", "seconds")
+EPOCHS = ("epoch", "learning_rate", "loss", "metric", "value", "videos", "seconds")
+
+
+class RunLog:
+    """``steps.csv`` and ``epochs.csv`` of a run, and the same for TensorBoard.
+
+    Rows of what an interrupted run had done after its last checkpoint are cut on beginning,
+    since they will be written again.
+    """
+
+    def __init__(self, folder: Path, *, epoch: int, step: int, tensorboard: bool) -> None:
+        self._steps = folder / "steps.csv"
+        self._epochs = folder / "epochs.csv"
+        _begin(
+            self._steps, STEPS, lambda row: (int(row["epoch"]), int(row["step"])) < (epoch, step)
+        )
+        _begin(self._epochs, EPOCHS, lambda row: int(row["epoch"]) < epoch)
+        self._board = _board(folder / "tensorboard") if tensorboard else None
+
+    def step(self, number: int, row: Mapping[str, Any]) -> None:
+        """One step; ``number`` counts from the beginning of the run."""
+        _append(self._steps, STEPS, row)
+        if self._board is not None:
+            for key in ("loss", "learning_rate"):
+                self._board.add_scalar(f"Train/{key}", row[key], number)
+
+    def epoch(self, number: int, row: Mapping[str, Any]) -> None:
+        """One epoch; ``number`` as in ``step``."""
+        _append(self._epochs, EPOCHS, row)
+        if self._board is not None and row["value"] is not None:
+            self._board.add_scalar(f"Val/{row['metric']}", row["value"], number)
+            self._board.flush()
+
+    def close(self) -> None:
+        if self._board is not None:
+            self._board.close()
+
+
+def _board(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        log.warning("TensorBoard is asked for, but not installed; the CSV files hold the same")
+        return None
+    return SummaryWriter(str(folder))
+
+
+def _begin(path: Path, columns: tuple[str, ...], keep: Any) -> None:
+    rows = []
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            # A row cut off by a crash has not all of its fields.
+            rows = [r for r in csv.DictReader(file) if None not in r.values() and keep(r)]
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise WriteError.because(error, path) from error
+
+
+def _append(path: Path, columns: tuple[str, ...], row: Mapping[str, Any]) -> None:
+    try:
+        with path.open("a", encoding="utf-8", newline="") as file:
+            csv.DictWriter(file, columns).writerow(row)
+    except OSError as error:
+        raise WriteError.because(error, path) from error

@@ -1,0 +1,102 @@
+"""Looking at a model while it is trained: statistics measured anew, then a metric on the side.
+
+A look sees the centre crop of the clip in the middle of each video: one view, where the
+published protocols take up to thirty. It shows how a run goes; ``evaluate`` measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from ptv_hub.builders import VideoModel
+from ptv_hub.errors import PtvHubError
+from ptv_hub.evaluation.metrics import mean_average_precision
+from ptv_hub.training.clips import LookClips, collate
+
+__all__ = ["average_statistics", "look", "measure_statistics"]
+
+
+def measure_statistics(
+    model: VideoModel, batches: Iterable[Any], count: int, device: torch.device
+) -> None:
+    """Measure the statistics of batch norms over ``count`` batches, by ``fvcore``'s precise BN."""
+    from fvcore.nn.precise_bn import get_bn_modules, update_bn_stats
+
+    if get_bn_modules(model):
+        update_bn_stats(model, _inputs(batches, device), count)
+
+
+def _inputs(batches: Iterable[Any], device: torch.device) -> Iterator[Tensor]:
+    for batch in batches:
+        if isinstance(batch, PtvHubError):
+            raise batch
+        yield batch[0].to(device)
+
+
+def average_statistics(model: nn.Module) -> None:
+    """Give all processes the mean of their batch norms' statistics, so that all are one model."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return
+    for buffer in model.buffers():
+        if buffer.is_floating_point():
+            dist.all_reduce(buffer)
+            buffer.div_(dist.get_world_size())
+
+
+def look(
+    model: VideoModel,
+    clips: LookClips,
+    *,
+    batch_size: int,
+    workers: int,
+    device: torch.device,
+    rank: int = 0,
+    world: int = 1,
+) -> float | None:
+    """The protocol's metric, percent, over all processes; ``None`` if no class occurs.
+
+    Leaves the model in eval mode.
+    """
+    protocol = model.entry.protocol
+    own = list(range(rank, len(clips), world))
+    loader: Any = DataLoader(
+        Subset(clips, own), batch_size=batch_size, num_workers=workers, collate_fn=collate
+    )
+    scores: list[Tensor] = []
+    targets: list[Tensor] = []
+    model.eval()
+    model.activation = protocol.activation
+    try:
+        with torch.inference_mode():
+            for batch in loader:
+                if isinstance(batch, PtvHubError):
+                    raise batch
+                scores.append(model(batch[0].to(device)).float().cpu())
+                targets.append(batch[1])
+    finally:
+        model.activation = None
+    found = _gathered((_joined(scores), _joined(targets)), world)
+    all_scores = np.concatenate([s for s, _ in found if len(s)])
+    all_targets = np.concatenate([t for s, t in found if len(s)])
+    if protocol.metric == "mean_average_precision":
+        return mean_average_precision(all_scores, all_targets.astype(np.uint8))
+    return 100.0 * float((all_scores.argmax(1) == all_targets).mean())
+
+
+def _joined(parts: Sequence[Tensor]) -> Any:
+    return torch.cat(list(parts)).numpy() if parts else np.empty(0)
+
+
+def _gathered(mine: Any, world: int) -> list[Any]:
+    if world == 1:
+        return [mine]
+    found: list[Any] = [None] * world
+    dist.all_gather_object(found, mine)
+    return found

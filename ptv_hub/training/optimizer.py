@@ -1,0 +1,68 @@
+"""Parameter groups, optimizers and losses, as a recipe states them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ptv_hub.recipe import Recipe
+
+__all__ = ["LOSSES", "make_optimizer", "parameter_groups", "set_learning_rate"]
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": functional.cross_entropy,
+    "bce_logit": functional.binary_cross_entropy_with_logits,
+}
+"""(logits (B, C), labels (B,) or marks (B, C)) -> mean loss."""
+
+
+def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """The groups of PySlowFast's SGD: batch norms, all else, and what must not decay.
+
+    Groups without a parameter are left out, and so are parameters that do not learn. Source:
+    ``construct_optimizer`` of ``slowfast/models/optimizer.py``.
+    """
+    norms: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    vectors: list[nn.Parameter] = []
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad:
+                continue
+            if isinstance(module, nn.modules.batchnorm._NormBase):
+                norms.append(parameter)
+            elif not recipe.decay_vectors and (parameter.dim() == 1 or name == "bias"):
+                vectors.append(parameter)
+            else:
+                others.append(parameter)
+    groups = (
+        (norms, recipe.norm_weight_decay),
+        (others, recipe.weight_decay),
+        (vectors, 0.0),
+    )
+    return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over the model's parameter groups."""
+    groups = parameter_groups(model, recipe)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            groups,
+            lr=recipe.base_lr,
+            momentum=recipe.momentum,
+            dampening=recipe.dampening,
+            nesterov=recipe.nesterov,
+        )
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, lr=recipe.base_lr, betas=recipe.betas)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The same rate for all groups."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate

@@ -1,0 +1,228 @@
+"""What a run trains on: items of both splits and class names, all looked at before it begins."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from ptv_hub import datasets
+from ptv_hub.datasets import Item, Listing
+from ptv_hub.datasets.listing import read_text
+from ptv_hub.entry import Entry, FrameSampling, InputSpec
+from ptv_hub.errors import DataError, PtvHubError, UsageError
+from ptv_hub.training.labels import Spans, read_spans
+from ptv_hub.video import open_video
+from ptv_hub.views import clip_at
+
+__all__ = ["Check", "Source", "check_videos", "read_source"]
+
+Check = Literal["full", "open", "none"]
+"""How videos are looked at before a run: decoded to the end, only opened, or not."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data of one run."""
+
+    entry: Entry
+    """The model, with the number and names of the data's classes."""
+    train: tuple[Item, ...]
+    val: tuple[Item, ...]
+    """Empty where the data has no such split and none was held out."""
+    spans: Spans | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """sha256 over ids and labels of both splits in order: a resumed run must find the same."""
+        rows = "\n".join(f"{item.id}\t{item.labels}" for item in (*self.train, *self.val))
+        return hashlib.sha256(f"{len(self.train)}\n{rows}".encode()).hexdigest()
+
+
+def read_source(
+    entry: Entry,
+    data: str | Path,
+    *,
+    videos: str | Path | None = None,
+    num_classes: int | Literal["auto"] | None = None,
+    labels: Path | None = None,
+    holdout: float = 0.1,
+    seed: int = 0,
+) -> Source:
+    """The items to train on and to watch, with every label checked.
+
+    Args:
+        entry: the model; an SSv2 or Charades entry reads those data sets where they are.
+        data: a folder with a folder of videos for each class (or ``train/`` and ``val/`` of
+            such), or the annotation of a data set (``datasets.read``), or a list of paths
+            and labels.
+        num_classes: ``"auto"`` counts the class folders, or the labels of a list; ``None``
+            is as many as the entry has.
+        labels: a text file of class names, one a line, in index order.
+        holdout: the part of the training videos that is watched where there is no ``val``.
+
+    Raises:
+        DataError: nothing there, a label out of range, another number of classes.
+    """
+    data = Path(data).expanduser()
+    if not data.exists():
+        raise DataError("there is no such data folder", where=data)
+    if not 0 <= holdout < 1:
+        raise UsageError("a part to hold out is from 0 to under 1", found=holdout)
+    entry = _with_classes(entry, data, num_classes, labels)
+    train = _usable(datasets.read(entry, data, videos=videos, split="train"), entry)
+    notes = list(train.notes)
+    val = _val(entry, data, videos, train)
+    train_items, val_items = train.items, val.items if val else ()
+    if not val and holdout > 0:
+        train_items, val_items = _held_out(train.items, holdout, seed)
+        notes.append(f"{len(val_items)} of {len(train.items)} videos are held out to watch")
+    spans = None
+    if isinstance(entry.input.sampling, FrameSampling) and train.dataset == "charades":
+        spans = read_spans(train, entry.input.sampling.fps)
+    return Source(entry, train_items, val_items, spans, tuple(notes))
+
+
+def _with_classes(
+    entry: Entry, data: Path, num_classes: int | Literal["auto"] | None, labels: Path | None
+) -> Entry:
+    """The entry with the classes of the data."""
+    folders = _class_folders(data)
+    names: tuple[str, ...] = ()
+    if labels is not None:
+        names = tuple(line.strip() for line in read_text(labels).splitlines() if line.strip())
+    elif folders:
+        names = folders
+        if num_classes is None and len(names) == entry.num_classes == len(entry.labels):
+            return entry
+    count = num_classes if isinstance(num_classes, int) else entry.num_classes
+    if num_classes == "auto":
+        count = len(names) or _highest_label(entry, data) + 1
+    if names and len(names) != count:
+        raise DataError(
+            f"there are {len(names)} classes in the data, not {count}",
+            where=labels or data,
+            expected=f"{count} classes",
+            found=", ".join(names[:8]) + (", ..." if len(names) > 8 else ""),
+            fix="--num-classes auto takes as many as there are",
+        )
+    if count < 1:
+        raise UsageError("a model needs a class", expected="1 or more", found=count)
+    if not names and count == entry.num_classes:
+        return entry
+    own = "custom" if folders or count != entry.num_classes else entry.dataset
+    return entry.model_copy(update={"num_classes": count, "labels": names, "dataset": own})
+
+
+def _class_folders(data: Path) -> tuple[str, ...]:
+    """Names of the class folders, sorted; none where the data is told by files."""
+    if not data.is_dir() or any(data.glob("*.csv")) or any(data.glob("*.json")):
+        return ()
+    root = data / "train" if (data / "train").is_dir() else data
+    return tuple(sorted(path.name for path in root.iterdir() if path.is_dir()))
+
+
+def _highest_label(entry: Entry, data: Path) -> int:
+    """Of a list of paths and numbers."""
+    any_label = entry.model_copy(update={"num_classes": 1_000_000, "labels": ()})
+    listing = datasets.read(any_label, data, split="train")
+    return max(label for item in listing.items for label in item.labels)
+
+
+def _usable(listing: Listing, entry: Entry) -> Listing:
+    wrong = [item for item in listing.items if item.problem]
+    if wrong:
+        raise DataError(
+            f"{len(wrong)} of {len(listing.items)} videos have no label that can be used",
+            where=", ".join(map(str, listing.files)),
+            expected=f"labels from 0 to {entry.num_classes - 1}",
+            found="; ".join(f"{item.id}: {item.problem}" for item in wrong[:3]),
+        )
+    return listing
+
+
+def _val(entry: Entry, data: Path, videos: str | Path | None, train: Listing) -> Listing | None:
+    if data.is_file():
+        return None
+    try:
+        val = datasets.read(entry, data, videos=videos, split="val")
+        if val.files == train.files and (data / "test").is_dir():
+            val = datasets.read(entry, data, videos=videos, split="test")
+    except DataError as error:
+        if error.what == "no annotation in the data folder":
+            return None
+        raise
+    return None if val.files == train.files else _usable(val, entry)
+
+
+def _held_out(
+    items: Sequence[Item], part: float, seed: int
+) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    """The items but for a random part, and that part, both in order."""
+    count = max(1, round(len(items) * part)) if len(items) > 1 else 0
+    order = np.random.default_rng([seed, len(items)]).permutation(len(items))
+    out = set(order[:count].tolist())
+    return (
+        tuple(item for i, item in enumerate(items) if i not in out),
+        tuple(item for i, item in enumerate(items) if i in out),
+    )
+
+
+class _Looks(Dataset[PtvHubError | None]):
+    def __init__(self, items: Sequence[Item], spec: InputSpec, how: Check) -> None:
+        self._items, self._spec, self._how = items, spec, how
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> PtvHubError | None:
+        try:
+            with open_video(self._items[index].source) as video:
+                clip_at(video.timestamps, self._spec, 0.5)
+                last = len(video.timestamps.pts) - 1
+                wanted = {0, last} if self._how == "full" else {0}
+                for _ in video.frames(sorted(wanted)):
+                    pass
+        except PtvHubError as error:
+            return error
+        return None
+
+
+def check_videos(
+    items: Sequence[Item],
+    spec: InputSpec,
+    how: Check,
+    *,
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Look at every video before a run begins.
+
+    ``full`` decodes each to its end, ``open`` its first frame; ``progress(done, all)`` is
+    called after each.
+
+    Raises:
+        DataError: some cannot be used; the error names the first of them and what is wrong.
+    """
+    if how == "none":
+        return
+    loader: Any = DataLoader(_Looks(items, spec, how), batch_size=None, num_workers=workers)
+    broken: list[tuple[Item, PtvHubError]] = []
+    for index, error in enumerate(loader):
+        if error is not None:
+            broken.append((items[index], error))
+        if progress is not None:
+            progress(index + 1, len(items))
+    if broken:
+        raise DataError(
+            f"{len(broken)} of {len(items)} videos cannot be used",
+            where="; ".join(item.id for item, _ in broken[:5]) + ("; ..." if broken[5:] else ""),
+            found=str(broken[0][1]).replace("\n", ";"),
+            fix="repair or remove them; nothing was trained",
+        )

@@ -1,0 +1,158 @@
+"""A run on disk: checkpoints that PySlowFast reads, and all that is needed to go on from one.
+
+A checkpoint is PySlowFast's: ``epoch`` (the last one that is complete, from 0; -1 for none),
+``model_state`` in its layout, ``optimizer_state``, ``cfg``. Beside them stands ``ptv_hub``:
+how far the epoch after it has come, and the records. There are no states of random number
+generators to keep: what is random follows from seed, epoch and place (``clips``, ``modules``).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from ptv_hub import checkpoint, layouts
+from ptv_hub.builders import VideoModel
+from ptv_hub.entry import Record
+from ptv_hub.errors import CheckpointError
+from ptv_hub.load import load_weights
+from ptv_hub.pyslowfast_config import Config, to_yaml
+
+__all__ = ["BEST", "LAST", "Position", "read_position", "restore", "save"]
+
+LAST, BEST = "last.pyth", "best.pyth"
+OURS = "ptv_hub"
+"""Key of what PySlowFast has no place for."""
+
+
+class Position(Record):
+    """How far a run has come, and what it is a run of."""
+
+    epoch: int = 0
+    """The epoch that is under way, from 0."""
+    step: int = 0
+    """Steps of it that are done."""
+    loss_sum: float = 0.0
+    """Over the steps of the epoch under way."""
+    last_loss: float = 0.0
+    """Mean of the last complete epoch."""
+    last: float | None = None
+    """The last look's metric, percent."""
+    best: float | None = None
+    """The best metric so far, percent."""
+    best_epoch: int | None = None
+    data: str
+    """Digest of the data (``Source.digest``)."""
+    batches: int
+    """Steps of an epoch."""
+    world: int
+    """Processes."""
+    started_from: str
+    """Where the first weights came from."""
+
+
+def save(
+    path: Path,
+    model: VideoModel,
+    optimizer: torch.optim.Optimizer,
+    config: Config,
+    position: Position,
+    *,
+    scaler: dict[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        WriteError: it could not be written; what stood there before still stands.
+    """
+    tensors = layouts.convert(model.state_dict(), layouts.OFFICIAL, "pyslowfast")
+    training = {
+        "epoch": position.epoch - 1,
+        "optimizer_state": optimizer.state_dict(),
+        "cfg": to_yaml(config, complete=True),
+        OURS: {
+            "position": position.model_dump(mode="json"),
+            "entry": config.entry.model_dump_json(),
+            "recipe": config.recipe.model_dump_json(),
+        },
+    }
+    if scaler:
+        training["scaler_state"] = scaler
+    checkpoint.write(path, tensors, training=training)
+
+
+def read_position(path: Path, config: Config) -> tuple[Position, checkpoint.Checkpoint]:
+    """How far the run in a checkpoint had come.
+
+    Raises:
+        CheckpointError: it is no checkpoint of such a run, or one of another model or recipe.
+    """
+    file = checkpoint.read(path)
+    try:
+        ours = file.training[OURS]
+        position = Position.model_validate(ours["position"])
+        recipe, entry = json.loads(ours["recipe"]), json.loads(ours["entry"])
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise CheckpointError(
+            "a checkpoint does not say how far its run had come",
+            where=path,
+            found=error,
+            fix="begin a new run from its weights: --weights, and another output folder",
+        ) from error
+    now = {**_said(config.entry.model_dump(mode="json")), **config.recipe.model_dump(mode="json")}
+    then = {**_said(entry), **recipe}
+    # What may change between two sittings of one run: nothing that decides on the weights.
+    free = {"workers", "tensorboard", "eval_period", "checkpoint_period", "test_batch_size"}
+    other = [key for key in now if key not in free and now[key] != then.get(key)]
+    if other:
+        raise CheckpointError(
+            "the output folder holds a run with other settings",
+            where=path,
+            expected="; ".join(f"{key} {now[key]}" for key in other[:4]),
+            found="; ".join(f"{key} {then.get(key)}" for key in other[:4]),
+            fix="take another output folder, or --restart to overwrite this one",
+        )
+    return position, file
+
+
+def _said(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in ("builder", "num_classes", "labels", "input", "protocol")}
+
+
+def restore(
+    file: checkpoint.Checkpoint, model: VideoModel, optimizer: torch.optim.Optimizer
+) -> None:
+    """Put a checkpoint's weights and optimizer state into a model on a device and its optimizer.
+
+    Raises:
+        CheckpointError: they are not of this model.
+    """
+    tensors = layouts.convert(file.tensors, layouts.detect(file.tensors), layouts.OFFICIAL)
+    device = next(model.parameters()).device
+    fresh = {key: tensor.to(device).clone() for key, tensor in tensors.items()}
+    state = model.state_dict()
+    _fits(model, fresh, file.path)
+    with torch.no_grad():
+        for key, tensor in fresh.items():
+            state[key].copy_(tensor)
+    optimizer.load_state_dict(_cloned(file.training["optimizer_state"]))
+
+
+def _fits(model: VideoModel, tensors: dict[str, Tensor], where: Path) -> None:
+    from ptv_hub.builders import build
+
+    load_weights(build(model.entry, device="meta"), tensors, where=where)
+
+
+def _cloned(value: Any) -> Any:
+    """The same without a tie to the file."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {key: _cloned(item) for key, item in value.items()}
+    return [_cloned(item) for item in value] if isinstance(value, list) else value
