@@ -11,13 +11,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ptv_hub.entry import Entry, InputSpec, ResNetSpec, SlowFastSpec, X3DSpec
 from ptv_hub.errors import UnknownName, WrongInput
+from ptv_hub.upstream import light_imports
 
 __all__ = ["ACTIVATIONS", "Activation", "VideoModel", "build", "shapes", "slow_frames"]
 
@@ -157,7 +159,11 @@ def build(
     """
     if num_classes is not None and num_classes != entry.num_classes:
         entry = entry.model_copy(update={"num_classes": num_classes, "labels": ()})
-    with torch.device(device), warnings.catch_warnings():
+    with (
+        _Hollow() if device == "meta" else torch.device(device),
+        warnings.catch_warnings(),
+        light_imports(),
+    ):
         # pytorchvideo 0.1.5 uses torch.jit.script on import; its users can do nothing about it.
         warnings.simplefilter("ignore")
         net = _BUILDERS[entry.builder.name](entry)
@@ -166,6 +172,36 @@ def build(
             # 0.1.5 leaves numpy integers here, which TorchScript and mkldnn do not take.
             module.stride = tuple(int(n) for n in module.stride)
     return VideoModel(net.blocks, entry, activation)  # type: ignore[arg-type]
+
+
+class _Hollow(TorchFunctionMode):
+    """Tensors are made on the meta device, and nothing is written into them.
+
+    As ``torch.device("meta")``, but for the initialisation: drawing numbers into tensors
+    without memory is most of what building a model costs.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _FILLERS:
+            return args[0] if args else kwargs["tensor"]
+        if func in _CONSTANTS:
+            size = ((),) if func is torch.tensor else args
+            return torch.empty(*size, dtype=kwargs.get("dtype"), device="meta")
+        if func is torch.empty:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+_CONSTANTS = {torch.zeros, torch.ones, torch.tensor}
+"""As batch norms call them: sizes as positions, a single number for ``torch.tensor``."""
+_FILLERS = {
+    *(Tensor.uniform_, Tensor.normal_, Tensor.fill_, Tensor.zero_),
+    *(nn.init.uniform_, nn.init.normal_, nn.init.constant_, nn.init.kaiming_uniform_),
+    *(nn.init.kaiming_normal_, nn.init.ones_, nn.init.zeros_),
+}
 
 
 @cache

@@ -166,8 +166,21 @@ def load_weights(
         if tensor.dtype != expected[key].dtype:
             log.warning("%s: %s is %s, loaded as %s", where, key, tensor.dtype, expected[key].dtype)
             state[key] = tensor.to(expected[key].dtype)
-    model.load_state_dict(state, assign=True)
+    _assign(model, state)
     return KeyReport(dropped=tuple(f"{key}: {reason}" for key, reason in dropped.items()))
+
+
+def _assign(model: VideoModel, state: Mapping[str, Tensor]) -> None:
+    """``load_state_dict(assign=True)`` of keys and shapes that were compared: in a third of its
+    time, which is most of loading."""
+    modules = dict(model.named_modules())
+    for key, tensor in state.items():
+        prefix, _, name = key.rpartition(".")
+        module = modules[prefix]
+        if name in module._parameters:
+            module._parameters[name] = torch.nn.Parameter(tensor, tensor.is_floating_point())
+        else:
+            module._buffers[name] = tensor
 
 
 def _with_new_head(
