@@ -54,7 +54,7 @@ def features(
     clip_sampling: str | None = None,
     fps: float | None = None,
     allow_broken: bool = False,
-    batch_views: int = 3,
+    batch_views: int = 1,
 ) -> Features:
     """The features of every clip of a video.
 

@@ -99,7 +99,7 @@ def predict(
     clip_sampling: str | None = None,
     fps: float | None = None,
     allow_broken: bool = False,
-    batch_views: int = 3,
+    batch_views: int = 1,
 ) -> Prediction:
     """The best classes of a video.
 
@@ -115,7 +115,8 @@ def predict(
         clip_sampling: ``"release"`` or ``"main"``, the entry's if not given.
         fps: frames per second of a folder or an array; 30 if not given.
         allow_broken: keep what can be decoded of a damaged file; ``notes`` says so.
-        batch_views: views that go through the model at once; more takes more memory.
+        batch_views: views that go through the model at once; more is for GPUs, and takes more
+            memory.
 
     Raises:
         VideoError: the video cannot be read, or a clip of it has no frame.
@@ -198,7 +199,7 @@ def score_video(
     *,
     fps: float | None = None,
     allow_broken: bool = False,
-    batch_views: int = 3,
+    batch_views: int = 1,
 ) -> VideoScores:
     """The scores of every view of a video, by the protocol's activation; nothing is ensembled.
 

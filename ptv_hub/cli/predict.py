@@ -83,7 +83,7 @@ def predict(
     allow_broken: AllowBroken = False,
     device: Device = "cpu",
     threads: Threads = None,
-    batch_views: BatchViews = 3,
+    batch_views: BatchViews = 1,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write CSV to stdout.")] = False,
 ) -> None:
@@ -213,7 +213,7 @@ def features(
     allow_broken: AllowBroken = False,
     device: Device = "cpu",
     threads: Threads = None,
-    batch_views: BatchViews = 3,
+    batch_views: BatchViews = 1,
     json: Json = False,
 ) -> None:
     """Write what a model sees in each clip of videos, with the clips' times.
