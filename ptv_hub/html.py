@@ -1,7 +1,7 @@
 """The one HTML renderer: pages that need nothing but themselves, for reports, pictures and cards.
 
-Text is escaped wherever it comes from; what is markup already is an ``Html``, and only this
-room makes one. No script, no font, no image from elsewhere.
+Text is escaped wherever it comes from; what is markup already is an ``Html``. No script, no
+font, no image from elsewhere.
 """
 
 from __future__ import annotations
@@ -62,16 +62,20 @@ def image(data: bytes, alt: str, *, kind: str = "png") -> Html:
     return element("img", src=source, alt=alt)
 
 
-def page(title: str, *content: str) -> str:
-    """A whole page, light or dark as the reader's system is."""
+def page(title: str, *content: str, style: str = "", script: str = "") -> str:
+    """A whole page, light or dark as the reader's system is.
+
+    ``style`` and ``script`` are the page's own CSS and JavaScript; they stand inside it.
+    """
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", title),
-        Html(f"<style>{_STYLE}</style>"),
+        Html(f"<style>{_STYLE}{style}</style>"),
     )
-    body = element("body", element("main", element("h1", title), *content))
+    run = [Html(f"<script>{script}</script>")] if script else []
+    body = element("body", element("main", element("h1", title), *content), *run)
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
