@@ -171,6 +171,9 @@ def build(
         if isinstance(module, nn.Conv3d):
             # 0.1.5 leaves numpy integers here, which TorchScript and mkldnn do not take.
             module.stride = tuple(int(n) for n in module.stride)
+        elif isinstance(module, nn.AvgPool3d) and isinstance(module.kernel_size, Sequence):
+            time, height, width = module.kernel_size  # nor does torch.compile take them
+            module.kernel_size = (int(time), int(height), int(width))
     return VideoModel(net.blocks, entry, activation)  # type: ignore[arg-type]
 
 

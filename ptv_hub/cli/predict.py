@@ -50,6 +50,11 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the CPU. [d
 BatchViews = Annotated[
     int, typer.Option(min=1, help="Views at once; more is faster on a GPU, and takes more memory.")
 ]
+Backend = Annotated[
+    str | None,
+    typer.Option(help="Run on torch, compile, openvino, or auto: faster, with the same scores."),
+]
+Dtype = Annotated[str, typer.Option(help="With --backend: fp32, bf16 or fp16 (GPUs).")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
@@ -83,6 +88,8 @@ def predict(
     allow_broken: AllowBroken = False,
     device: Device = "cpu",
     threads: Threads = None,
+    backend: Backend = None,
+    dtype: Dtype = "fp32",
     batch_views: BatchViews = 1,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write CSV to stdout.")] = False,
@@ -111,7 +118,7 @@ def predict(
     found, failures = _sources(videos)
     if plot is not None and len(found) > 1:
         raise UsageError("a picture is of one video", found=f"{len(found)} videos")
-    model = _model(name, weights, device, threads)
+    model = _model(name, weights, device, threads, backend, dtype)
 
     def one(video: str | list[str]) -> Prediction:
         rate = _rate(video, fps)
@@ -342,11 +349,22 @@ def _failure(video: str | list[str], error: PtvHubError) -> dict[str, Any]:
     return {"video": name, "error": str(error), "predictions": []}
 
 
-def _model(name: str, weights: Path | None, device: str, threads: int | None) -> Any:
+def _model(
+    name: str,
+    weights: Path | None,
+    device: str,
+    threads: int | None,
+    backend: str | None = None,
+    dtype: str = "fp32",
+) -> Any:
     import torch
 
+    from ptv_hub.backends import keep_freed_memory, optimize
     from ptv_hub.load import load
 
+    keep_freed_memory()  # this process is ours
+    if backend is None and dtype != "fp32":
+        raise UsageError("--dtype is for a backend", found=dtype, fix="--backend torch")
     if threads is not None:
         torch.set_num_threads(threads)
     try:
@@ -354,7 +372,13 @@ def _model(name: str, weights: Path | None, device: str, threads: int | None) ->
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError("the device cannot be used", where=device, found=reason) from error
-    return load(name, weights=weights).to(device)
+    model = load(name, weights=weights).to(device)
+    if backend is None:
+        return model
+    made = optimize(model, backend, dtype=dtype)
+    if made.trials:
+        typer.echo(f"runs on {made.backend}, the fastest with the same scores", err=True)
+    return made
 
 
 def _each(

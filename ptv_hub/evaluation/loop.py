@@ -93,7 +93,7 @@ def evaluate(
         settings=Settings(
             model=entry.name,
             num_classes=entry.num_classes,
-            weights=digest(model.state_dict()) if hasattr(model, "state_dict") else None,
+            weights=_weights(model),
             protocol=protocol,
             dtype=dtype,
             videos=listing.digest,
@@ -146,6 +146,14 @@ def _entry(model: Any) -> Entry:
             fix="model.eval()",
         )
     return entry
+
+
+def _weights(model: Any) -> str | None:
+    """The digest of a model's weights; an optimized one knows that of those it was made from."""
+    known: str | None = getattr(model, "weights_digest", None)
+    if known is None and hasattr(model, "state_dict"):
+        return digest(model.state_dict())
+    return known
 
 
 def _listing(items: Listing | Iterable[Item | tuple[Any, Any]]) -> Listing:
@@ -204,6 +212,7 @@ def _facts(model: Any, batch_views: int, workers: int, queue: shards.Queue) -> d
         "platform": platform.platform(),
         "device": f"{device.type} ({name})",
         "threads": torch.get_num_threads(),
+        "backend": getattr(model, "backend", None),
         "batch_views": batch_views,
         "workers": workers,
         "rank": queue.rank,
