@@ -268,3 +268,13 @@ def test_training_state_has_no_place_in_safetensors(tmp_path):
     with pytest.raises(CheckpointError, match="no training state"):
         checkpoint.write(tmp_path / "a.safetensors", weights(), training={"epoch": 1})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_safetensors_header_whose_length_begins_like_a_pickle_is_read(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    for padding in range(0, 300, 8):  # one of 32 lengths has the byte of a pickle's protocol
+        checkpoint.write(path, {"blocks.0.x": torch.zeros(2)}, metadata={"note": "x" * padding})
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80
+    assert checkpoint.read(path).format == "safetensors"
