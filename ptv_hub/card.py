@@ -176,7 +176,7 @@ with torch.inference_mode():
 A video as it was evaluated, with all views of the protocol:
 
 ```bash
-ptv-hub predict video.mp4 --model hf-hub:{repo_id}
+ptv-hub predict hf-hub:{repo_id} video.mp4
 ```
 
 Append `@` and a commit to the address to pin it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Literal, NamedTuple
@@ -181,8 +181,8 @@ def _free(wanted: Box, taken: Iterable[Box]) -> bool:
     )
 
 
-def svg(chart: Chart, *, links: str | None = None) -> str:
-    """The chart as an SVG element; ``links`` is a pattern for its points: ``models/{name}.html``.
+def svg(chart: Chart, *, links: Mapping[str, str] | None = None) -> str:
+    """The chart as an SVG element; ``links`` are the pages of its points, by name.
 
     Lines and letters take the colour of the text around them.
     """
@@ -213,7 +213,7 @@ def svg(chart: Chart, *, links: str | None = None) -> str:
     for point in chart.points:
         mark = _svg_point(point)
         if links is not None:
-            mark = f'<a href="{escape(links.format(name=point.name))}">{mark}</a>'
+            mark = f'<a href="{escape(links[point.name])}">{mark}</a>'
         parts.append(f'<g data-name="{escape(point.name)}">{mark}</g>')
     return "\n".join([*parts, "</svg>"])
 

@@ -1,7 +1,8 @@
-"""``ptv-hub push``: what one does to hand a model on."""
+"""``ptv-hub push``, ``export`` and ``site``: what one does to hand models on."""
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,8 @@ Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 def register(app: typer.Typer) -> None:
     app.command()(push)
+    app.command()(export)
+    app.command()(site)
 
 
 def push(
@@ -92,6 +95,137 @@ def push(
             _show(done)
         return
     _push_all(repo_id, private=private, dry_run=dry_run, json=json)
+
+
+class Dtype(str, Enum):
+    fp32 = "fp32"
+    fp16 = "fp16"
+    bf16 = "bf16"
+
+
+class Pathways(str, Enum):
+    together = "together"
+    separate = "separate"
+
+
+class Output(str, Enum):
+    scores = "scores"
+    logits = "logits"
+
+
+def export(
+    name: Annotated[str, typer.Argument(help="Hub name, zoo name, config path or address.")],
+    to: Annotated[str, typer.Option(help="onnx, torch-export or openvino.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Where to; NAME.onnx, .pt2 or .xml without.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="A local file, in place of the model's own.")
+    ] = None,
+    views_batch: Annotated[
+        str, typer.Option(help="Views at once: a number, or dynamic for any.")
+    ] = "dynamic",
+    dtype: Annotated[Dtype, typer.Option(help="What the file computes in.")] = Dtype.fp32,
+    with_preprocessing: Annotated[
+        bool,
+        typer.Option(
+            "--with-preprocessing", help="Take uint8 frames (B, T, S, S, 3), crop size S."
+        ),
+    ] = False,
+    pathways: Annotated[
+        Pathways, typer.Option(help="Of a SlowFast: one clip, or an input each.")
+    ] = Pathways.together,
+    output: Annotated[
+        Output, typer.Option(help="The protocol's scores, or logits.")
+    ] = Output.scores,
+    json: Json = False,
+) -> None:
+    """Write a model as a file for another engine; it is run there and compared with the model.
+
+    A file that gives other scores (over 1e-4 in fp32, 1e-2 in fp16 and bf16) is an error, and
+    is not left behind.
+
+    Examples:
+
+        ptv-hub export X3D_M --to onnx
+
+        ptv-hub export slowfast_r50 --to openvino -o slowfast_r50.xml --views-batch 30
+
+        ptv-hub export X3D_XS --weights mine.pyth --to onnx --dtype fp16 --with-preprocessing
+    """
+    if views_batch != "dynamic" and not (views_batch.isdecimal() and int(views_batch)):
+        raise UsageError(
+            "--views-batch is no number of views",
+            expected="1 or more, or dynamic",
+            found=views_batch,
+        )
+    from ptv_hub import hub
+    from ptv_hub.export import Options
+    from ptv_hub.export import export as run
+    from ptv_hub.export.formats import format_of
+    from ptv_hub.load import load
+    from ptv_hub.report import print_json, print_table
+
+    format_of(to).require()  # before anything is fetched
+    model = load(name, weights=None if weights is None else hub.local_file(weights))
+    done = run(
+        model,
+        out,
+        to=to,
+        options=Options(
+            dtype=dtype.value,
+            batch=None if views_batch == "dynamic" else int(views_batch),
+            with_preprocessing=with_preprocessing,
+            pathways=pathways.value,
+            output=output.value,
+        ),
+    )
+    if json:
+        print_json(done)
+        return
+    rows = [["file", ", ".join(done.files) + f" ({done.size / 1e6:.1f} MB)"]]
+    for input_, shape in done.inputs.items():
+        rows.append(["input", f"{input_} ({', '.join(map(str, shape))})"])
+    rows += [
+        ["output", f"{done.output} (batch, {model.entry.num_classes}), float32"],
+        ["run by", done.engine],
+        [
+            "compared",
+            f"{done.views} views, every score within {done.max_difference:.1e} of the model's"
+            f" (at most {done.tolerance:g} is let through)",
+        ],
+        ["digest", done.digest],
+    ]
+    print_table([f"{done.name}, {done.format}, {done.dtype}", ""], rows)
+
+
+def site(
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder; made if it is not there.")],
+    json: Json = False,
+) -> None:
+    """Write the zoo as static pages: a table to sort and filter, a chart, a page for each model.
+
+    The pages need nothing but themselves: open index.html, or put the folder on any server.
+    Parameters and FLOPs are counted anew for it; what does not hold is said.
+
+    Example:
+
+        ptv-hub --manifest mine.json site -o site
+    """
+    from ptv_hub.manifest import entries
+    from ptv_hub.report import print_json, print_table
+    from ptv_hub.site import write_site
+
+    items = entries()
+
+    def told(number: int, name: str) -> None:
+        typer.echo(f"[{number}/{len(items)}] {name}", err=True)
+
+    pages = write_site(items, out, report=told)
+    if json:
+        print_json({"folder": str(out), "pages": [str(page) for page in pages]})
+    else:
+        print_table(["the zoo's pages", ""], [["open", str(pages[0])], ["pages", str(len(pages))]])
 
 
 def _push_all(pattern: str, *, private: bool, dry_run: bool, json: bool) -> None:
