@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ptv_hub.convert import convert as convert
     from ptv_hub.digest import digest as digest
     from ptv_hub.errors import PtvHubError as PtvHubError
+    from ptv_hub.evaluation import evaluate as evaluate
     from ptv_hub.features import features as features
     from ptv_hub.hub import entry as entry
     from ptv_hub.identify import identify as identify
@@ -38,6 +39,7 @@ _HOMES = {
     "digest": "digest",
     "entry": "hub",
     "features": "features",
+    "evaluate": "evaluation",
     "identify": "identify",
     "list_models": "manifest",
     "load": "load",

@@ -14,18 +14,28 @@ if TYPE_CHECKING:
     from ptv_hub.datasets import Listing
     from ptv_hub.evaluation import EvalResult
 
-Name = Annotated[str, typer.Argument(help="Hub name, zoo name or config path.")]
+Name = Annotated[
+    str, typer.Argument(help="A model's name, or a data set's: kinetics400, ssv2, charades.")
+]
 Data = Annotated[
     Path, typer.Option(help="Folder of the annotation files, or one of them; or a folder a class.")
 ]
 Videos = Annotated[
     Path | None, typer.Option(help="Folder below which the videos or frame folders lie.")
 ]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help="Processes; as many as cores if not given.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any video cannot be used.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
 def register(app: typer.Typer) -> None:
     app.command("eval")(evaluate)
+    data = typer.Typer(no_args_is_help=True, help="Look at a data set, or prepare it.")
+    data.command("check")(check)
+    data.command("extract")(extract)
+    app.add_typer(data, name="data")
 
 
 def evaluate(
@@ -232,3 +242,102 @@ def _merged(folders: list[Path], out: Path | None) -> EvalResult:
     result = merge(folders, out)
     write_report(result, out)
     return result
+
+
+def check(
+    name: Name,
+    data: Data,
+    videos: Videos = None,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="Decode all frames that an evaluation would.")
+    ] = False,
+    write: Annotated[
+        Path | None, typer.Option(help="Write the list of the usable videos to this file.")
+    ] = None,
+    workers: Workers = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N videos.")] = None,
+    strict: Strict = False,
+    json: Json = False,
+) -> None:
+    """Say what of a data set is there, what is missing, and what cannot be decoded.
+
+    Examples:
+
+        ptv-hub data check kinetics400 --data kinetics400 --videos kinetics400/val
+
+        ptv-hub data check ssv2 --data ssv2 --videos ssv2/frames --write ssv2/val.csv
+    """
+    from ptv_hub import datasets, preparation
+    from ptv_hub.report import print_json
+    from ptv_hub.report.evaluation import print_check
+
+    item = _of_dataset(name)
+    listing = _part(datasets.read(item, data, videos=videos), limit, None, 0)
+    with _bar(len(listing.items)) as bar:
+        found = preparation.check(
+            item, listing, decode_all=decode, workers=_cores(workers), on_video=bar.update
+        )
+    if json:
+        print_json(found)
+    else:
+        print_check(found)
+    if write is not None:
+        below = videos or (data if data.is_dir() else data.parent)
+        count = preparation.write_usable(item, listing, found, write, below)
+        typer.echo(f"written: {write} ({count} videos)", err=True)
+    raise typer.Exit(int(strict and bool(found.failures)))
+
+
+def extract(
+    name: Name,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the frame folders and their list.")],
+    videos: Videos = None,
+    workers: Workers = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N videos.")] = None,
+    strict: Strict = False,
+    json: Json = False,
+) -> None:
+    """Extract the frames of SSv2 or Charades as the zoo's owners did: JPEGs at 30 a second.
+
+    Examples:
+
+        ptv-hub data extract ssv2 --data ssv2 --videos ssv2/20bn-something-something-v2 --out frames
+
+        ptv-hub eval slow_r50_ssv2 --data ssv2 --videos frames
+    """
+    from ptv_hub import datasets, preparation
+    from ptv_hub.report import print_json
+    from ptv_hub.report.evaluation import print_extracted
+
+    item = _of_dataset(name)
+    listing = _part(datasets.read(item, data, videos=videos), limit, None, 0)
+    with _bar(len(listing.items)) as bar:
+        found = preparation.extract(
+            item, listing, out, workers=_cores(workers), on_video=bar.update
+        )
+    if json:
+        print_json(found)
+    else:
+        print_extracted(found)
+    raise typer.Exit(int(strict and bool(found.failures)))
+
+
+def _of_dataset(name: str) -> Any:
+    """The entry of a name, or the first of a data set."""
+    from ptv_hub.manifest import entries, entry
+
+    wanted = name.casefold()
+    return next((item for item in entries() if item.dataset.casefold() == wanted), None) or entry(
+        name
+    )
+
+
+def _cores(workers: int | None) -> int:
+    return (os.cpu_count() or 1) if workers is None else workers
+
+
+def _bar(total: int) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="video", dynamic_ncols=True)

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from ptv_hub.datasets import charades, kinetics, ssv2
 from ptv_hub.datasets.listing import Frames, Item, Listing, Split
+from ptv_hub.datasets.writing import write_frame_list, write_list
 from ptv_hub.entry import Entry
 from ptv_hub.errors import DataError
 
-__all__ = ["Frames", "Item", "Listing", "Split", "read"]
+__all__ = ["Frames", "Item", "Listing", "Split", "read", "write_frame_list", "write_list"]
 
 _READERS: dict[str, Callable[[Path, Path | None, Split, Entry], Listing]] = {
     "charades": charades.read,

@@ -33,7 +33,7 @@ from ptv_hub.errors import EvaluationError, PtvHubError, VideoError
 from ptv_hub.video import open_video
 from ptv_hub.views import ViewPlan, plan_views
 
-__all__ = ["End", "Failure", "Pool", "Views", "decode"]
+__all__ = ["End", "Failure", "Pool", "Views", "decode", "failure_of", "look"]
 
 AHEAD_BYTES = 1 << 30
 """How far one worker may be ahead of the model."""
@@ -78,7 +78,7 @@ def decode(item: Item, spec: InputSpec, protocol: Protocol) -> Iterator[Message]
     notes: tuple[str, ...] = ()
     failure = None
     try:
-        _look(item)
+        look(item)
         with open_video(item.source) as video:
             plan = plan_views(video.timestamps, spec, protocol)
             notes = (*video.notes, *plan.notes)
@@ -90,19 +90,27 @@ def decode(item: Item, spec: InputSpec, protocol: Protocol) -> Iterator[Message]
                 given = time.perf_counter()
                 yield Views(clip.views)
                 waited += time.perf_counter() - given
-    except VideoError as error:
-        # A clip's number would make a reason of its own of each.
-        failure = Failure(re.sub(r"clip \d+", "a clip", error.what), str(error))
-    except PtvHubError:
-        raise  # not the video's fault: the same would happen with every one
-    except Exception as error:  # a decoder's or a library's; the others are to be scored
-        failure = Failure(
-            f"decoding failed: {type(error).__name__}", f"{type(error).__name__}: {error}"
-        )
+    except Exception as error:
+        failure = failure_of(error)
     yield End(time.perf_counter() - start - waited, order, notes, failure)
 
 
-def _look(item: Item) -> None:
+def failure_of(error: Exception) -> Failure:
+    """An error on reading a video as that video's failure: the others are to be scored.
+
+    Raises:
+        PtvHubError: what was not the video's fault, and would happen with every one.
+    """
+    if isinstance(error, VideoError):
+        # A clip's number would make a reason of its own of each.
+        return Failure(re.sub(r"clip \d+", "a clip", error.what), str(error))
+    if isinstance(error, PtvHubError):
+        raise error
+    kind = type(error).__name__  # a decoder's, or a library's
+    return Failure(f"decoding failed: {kind}", f"{kind}: {error}")
+
+
+def look(item: Item) -> None:
     """What a decoder would tell less plainly."""
     if isinstance(item.video, Frames):
         folder = Path(next(item.video.paths())).parent

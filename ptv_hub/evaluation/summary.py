@@ -157,7 +157,7 @@ def summarize(collected: Collected) -> EvalResult:
         classes=facts.classes(),
         confusions=facts.confusions(),
         hardest=facts.hardest(),
-        notes={**dict.fromkeys(collected.notes, counts.listed), **dict(told.most_common())},
+        notes=dict(told.most_common()),
         protocol=settings.protocol,
         input=entry.input,
         part=collected.part,
@@ -341,6 +341,7 @@ def _cautions(collected: Collected, counts: Counts, told: Counter[str]) -> tuple
         )
     if header.settings.dtype != "fp32":
         found.append(f"computed in {header.settings.dtype}; the published numbers are of fp32")
+    found += collected.notes
     known = header.entry.digest
     if known is not None and header.settings.weights != known:
         found.append("the weights are not those of the entry: their digest is another")

@@ -10,9 +10,18 @@ from ptv_hub import html
 from ptv_hub.evaluation import EvalResult
 from ptv_hub.evaluation.result import ClassResult, Comparison
 from ptv_hub.files import atomic_write
+from ptv_hub.preparation import CheckedVideo, DataCheck, Extracted
 from ptv_hub.report import print_table
 
-__all__ = ["markdown", "page", "print_result", "verdict", "write_report"]
+__all__ = [
+    "markdown",
+    "page",
+    "print_check",
+    "print_extracted",
+    "print_result",
+    "verdict",
+    "write_report",
+]
 
 NAMES = {"top1": "top-1", "top5": "top-5", "mean_average_precision": "mAP"}
 
@@ -329,3 +338,45 @@ def print_result(result: EvalResult) -> None:
     ]
     if rows:
         print_table(("", ""), rows)
+
+
+_SHOWN = 20
+
+
+def print_check(found: DataCheck) -> None:
+    """What a data set was found to be, to stdout."""
+    way = "every frame decoded" if found.decoded else "time stamps read, first frame decoded"
+    rows = [
+        ("annotation", ", ".join(found.files)),
+        ("checked for", f"{found.model}, {way}"),
+        ("listed", f"{found.listed} videos of {found.classes} classes"),
+        ("usable", str(found.usable)),
+        *(("note", note) for note in found.annotation_notes),
+        *((f"{count} not usable", reason) for reason, count in found.failures_by_reason.items()),
+        *((f"{count} noted", note) for note, count in found.notes.items()),
+    ]
+    print_table((found.dataset, ""), rows)
+    _print_failures(found.failures)
+
+
+def print_extracted(found: Extracted) -> None:
+    """What came of an extraction, to stdout."""
+    rows = [
+        ("listed", f"{found.listed} videos"),
+        ("folders", f"{found.extracted} ({found.already} stood there before)"),
+        ("frames", str(found.frames)),
+        ("frame list", found.frame_list),
+        *((f"{count} failed", reason) for reason, count in found.failures_by_reason.items()),
+    ]
+    print_table((found.folder, ""), rows)
+    _print_failures(found.failures)
+
+
+def _print_failures(failures: Sequence[CheckedVideo]) -> None:
+    if not failures:
+        return
+    rows = [(video.id, _one_line(video.error or "")) for video in failures[:_SHOWN]]
+    more = len(failures) - len(rows)
+    if more:
+        rows.append((f"and {more} more", "all are in the --json output"))
+    print_table(("video", "what happened"), rows)
