@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""One forward pass of every backend against PyTorchVideo's eager one, with its differences.
+
+The baseline is the model as pytorchvideo builds it, in eval mode under no_grad, as PySlowFast
+runs it. Batches of 3 views at test size, drawn weights and clip; fresh processes that take
+turns; medians. Differences are of the scores, memory is the process's peak.
+
+    python benchmarks/forward.py [--repeats 3] [--json] [--variants eager,torch] [NAME ...]
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import measuring
+
+NAMES = (
+    *("x3d_xs", "x3d_s", "x3d_m", "c2d_r50", "i3d_r50", "slow_r50", "slowfast_r50"),
+    *("r2plus1d_r50", "csn_r101"),
+)
+VARIANTS = ("eager", "eager+kept", "torch", "torch+kept", "openvino", "torch:bf16", "compile+kept")
+"""``+kept``: freed memory stays with the process; ``:bf16``: another type than fp32."""
+CALLS = 5
+
+
+def run(case: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    from ptv_hub import backends
+    from ptv_hub.load import load
+    from tools import draw
+
+    variant, _, kept = case["variant"].partition("+")
+    backend, _, dtype = variant.partition(":")
+    if kept:
+        backends.keep_freed_memory()
+    model: Any = load(case["name"], weights=case["weights"])
+    spec = model.entry.input
+    model.activation = model.entry.protocol.activation
+    if backend != "eager":
+        model = backends.optimize(model, backend, dtype=dtype or "fp32")
+    generator = torch.Generator().manual_seed(1)
+    clip = draw.clip(spec.num_frames, spec.crop_size)
+    noise = torch.randn(2, *clip.shape[1:], generator=generator)
+    views = torch.cat([clip, noise])
+    seconds = []
+    with torch.no_grad():
+        start = time.perf_counter()
+        scores = model(views)
+        first = time.perf_counter() - start
+        for _ in range(CALLS):
+            start = time.perf_counter()
+            model(views)
+            seconds.append(time.perf_counter() - start)
+    return {
+        "seconds": statistics.median(seconds),
+        "first": first,
+        "peak": measuring.peak_bytes(),
+        "scores": scores.tolist(),
+    }
+
+
+def main() -> None:
+    import numpy as np
+
+    from tools import draw
+
+    parser = measuring.parser(__doc__)
+    parser.add_argument("names", nargs="*", default=NAMES)
+    parser.add_argument("--variants", default=",".join(VARIANTS))
+    args = parser.parse_args()
+    variants = args.variants.split(",")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in args.names:
+            weights = draw.write(name, f"{folder}/{name}.pyth", training=False)
+            cases = [{"name": name, "weights": str(weights), "variant": v} for v in variants]
+            found = measuring.alternately(__file__, cases, args.repeats, folder)
+            base = found[0]
+            for variant, one in zip(variants, found, strict=True):
+                if "error" in one:
+                    rows.append({"model": name, "variant": variant, "error": one["error"]})
+                    continue
+                difference = np.abs(np.array(one["scores"]) - np.array(base["scores"])).max()
+                rows.append(
+                    {
+                        "model": name,
+                        "variant": variant,
+                        "seconds": one["seconds"],
+                        "times faster": base["seconds"] / one["seconds"],
+                        "difference": float(difference),
+                        "peak MB": round(one["peak"] / 1e6),
+                        "first call s": one["first"],
+                    }
+                )
+    measuring.show(rows, args.json)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--case"]:
+        print(json.dumps(run(json.loads(sys.argv[2]))))
+    else:
+        main()

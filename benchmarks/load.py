@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Loading a model, and starting cold, against the way there is without this package.
+
+Warm: build + torch.load + load_state_dict, imports excluded, file in the page cache; the
+weights are compared bit for bit. Cold: a whole process that imports and loads, against one
+that only imports torch; and the command line against a bare ``python -c pass``.
+
+    python benchmarks/load.py [--repeats 5] [--json] [NAME ...]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import measuring
+
+CALLS = 5
+PROCESSES = {
+    "python -c pass": ["-c", "pass"],
+    "import torch": ["-c", "import torch"],
+    "import torch, pytorchvideo.models": ["-c", "import torch, pytorchvideo.models"],
+    "import ptv_hub": ["-c", "import ptv_hub"],
+    "ptv_hub.load": ["-c", "import sys, ptv_hub; ptv_hub.load('x3d_m', weights=sys.argv[1])"],
+    "ptv-hub --help": ["-m", "ptv_hub", "--help"],
+    "ptv-hub list": ["-m", "ptv_hub", "list"],
+}
+
+
+def run(case: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    from ptv_hub.builders import build
+    from ptv_hub.checkpoint import same_bits
+    from ptv_hub.load import load
+    from ptv_hub.manifest import entry
+
+    name, path = case["name"], case["file"]
+    item = entry(name)
+
+    def stock() -> Any:
+        model = build(item).eval()
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(content["model_state"])
+        return model
+
+    def ours() -> Any:
+        return load(name, weights=path)
+
+    make = stock if case["variant"] == "stock" else ours
+    load(name, weights=path)  # imports, and the file into the page cache
+    seconds = []
+    for _ in range(CALLS):
+        start = time.perf_counter()
+        model = make()
+        seconds.append(time.perf_counter() - start)
+    wanted = torch.load(case["official"], weights_only=True)["model_state"]
+    equal = all(same_bits(t, wanted[k]) for k, t in model.state_dict().items())
+    return {"seconds": statistics.median(seconds), "equal": equal}
+
+
+def cold(weights: str, repeats: int) -> list[dict[str, Any]]:
+    seconds: dict[str, list[float]] = {name: [] for name in PROCESSES}
+    for turn in range(repeats + 1):
+        for name, arguments in PROCESSES.items():
+            start = time.perf_counter()
+            subprocess.run(
+                [sys.executable, "-W", "ignore", *arguments, weights][: None if name == "ptv_hub.load" else -1],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+            if turn:  # the first fills the page cache
+                seconds[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(found) for name, found in seconds.items()}
+    return [
+        {
+            "process": name,
+            "seconds": value,
+            "over import torch": value / medians["import torch"],
+            "more than pass, s": value - medians["python -c pass"],
+        }
+        for name, value in medians.items()
+    ]
+
+
+def main() -> None:
+    from ptv_hub.convert import convert
+    from tools import draw
+
+    parser = measuring.parser(__doc__)
+    parser.add_argument("names", nargs="*", default=["x3d_m", "slowfast_r50", "slowfast_r101"])
+    args = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in args.names:
+            official = str(draw.write(name, f"{folder}/{name}.pyth", layout="official"))
+            tensors = f"{folder}/{name}.safetensors"
+            convert(official, tensors, to="official")
+            cases = [
+                {"name": name, "variant": variant, "file": file, "official": official}
+                for variant, file in (
+                    ("stock", official),
+                    (".pyth", official),
+                    (".safetensors", tensors),
+                )
+            ]
+            found = measuring.alternately(__file__, cases, args.repeats, folder)
+            rows += [
+                {
+                    "model": name,
+                    "way": case["variant"],
+                    "ms": 1000 * one["seconds"],
+                    "times faster": found[0]["seconds"] / one["seconds"],
+                    "bit-equal": one["equal"],
+                }
+                for case, one in zip(cases, found, strict=True)
+            ]
+        starts = cold(f"{folder}/{args.names[0]}.pyth" if "x3d_m" == args.names[0] else
+                      str(draw.write("x3d_m", f"{folder}/cold.pyth")), args.repeats)
+    if args.json:
+        measuring.show([*rows, *starts], True)
+        return
+    measuring.show(rows, False)
+    print()
+    measuring.show(starts, False)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--case"]:
+        print(json.dumps(run(json.loads(sys.argv[2]))))
+    else:
+        main()

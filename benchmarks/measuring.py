@@ -1,0 +1,112 @@
+"""What the benchmarks have in common: variants in fresh processes, alternately, and medians.
+
+Variants that share a process change each other's heap and flatter the slower one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def parser(text: str | None) -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=(text or "").splitlines()[0])
+    made.add_argument("--repeats", type=int, default=3, help="processes of each variant")
+    made.add_argument("--json", action="store_true", help="write JSON to stdout")
+    return made
+
+
+def child(script: str, case: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
+    """What a script prints as JSON, run by itself on one case."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", script, "--case", json.dumps(case)],
+        cwd=ROOT,
+        env={**os.environ, "PTV_HUB_CACHE": str(folder), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        return {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def alternately(
+    script: str, cases: Sequence[Mapping[str, Any]], repeats: int, folder: str | Path
+) -> list[dict[str, Any]]:
+    """The median of every number that the cases give, over processes that take turns."""
+    runs: list[list[dict[str, Any]]] = [[] for _ in cases]
+    for turn in range(repeats):
+        for number, case in enumerate(cases):
+            print(f"{turn + 1}/{repeats} {case}", file=sys.stderr)
+            runs[number].append(child(script, case, folder))
+    return [_medians(found) for found in runs]
+
+
+def _medians(found: list[dict[str, Any]]) -> dict[str, Any]:
+    good = [one for one in found if "error" not in one]
+    if not good:
+        return found[0]
+    return {
+        key: statistics.median(one[key] for one in good)
+        if isinstance(value, (int, float))
+        else value
+        for key, value in good[0].items()
+    }
+
+
+def show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """The rows as a table, or with the machine as JSON."""
+    if as_json:
+        print(json.dumps({"machine": machine(), "date": str(date.today()), "rows": rows}, indent=2))
+        return
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    print("| " + " | ".join(columns) + " |")
+    print("|" + "---|" * len(columns))
+    for row in rows:
+        print("| " + " | ".join(_text(row.get(column)) for column in columns) + " |")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
+    return "" if value is None else str(value)
+
+
+def machine() -> dict[str, Any]:
+    import torch
+
+    return {
+        "cores": os.cpu_count(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "bfloat16": "avx512_bf16" in _flags(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def _flags() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had, bytes."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
