@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ptv_hub.manifest import list_models as list_models
     from ptv_hub.manifest import read_manifest as read_manifest
     from ptv_hub.predict import predict as predict
+    from ptv_hub.pyslowfast_config import from_config as from_config
     from ptv_hub.transforms import transform as transform
     from ptv_hub.verification import verify as verify
 
@@ -40,6 +41,7 @@ _HOMES = {
     "entry": "hub",
     "features": "features",
     "evaluate": "evaluation",
+    "from_config": "pyslowfast_config",
     "identify": "identify",
     "list_models": "manifest",
     "load": "load",

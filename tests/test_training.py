@@ -100,10 +100,8 @@ def test_a_checkpoint_is_pyslowfasts(trained):
     assert file.training["epoch"] == 1
     state = file.training["optimizer_state"]
     assert set(state) == {"state", "param_groups"}
-    assert (
-        len(state["state"]) == len(list(build(entry("x3d_xs"), device="meta").parameters()))
-        or state
-    )
+    trainable = [k for k in file.tensors if "running_" not in k and "num_batches" not in k]
+    assert len(state["state"]) == len(trainable)
     config = yaml.safe_load(file.training["cfg"])
     assert config["MODEL"]["MODEL_NAME"] == "PTVX3D"
     assert config["MODEL"]["NUM_CLASSES"] == 6
