@@ -77,7 +77,8 @@ def _index(
     items: Sequence[Entry], checks: Mapping[str, list[Check]], files: Mapping[str, str]
 ) -> str:
     note = (
-        "Accuracies, GFLOPs and parameters are those of the published table. What the last column"
+        "Accuracies (top-1 where nothing else is said), GFLOPs of one view and parameters are those"
+        " of the published table. What the last column"
         " says was counted anew from the architectures for this page. No weights were looked at;"
         " ptv-hub verify does that."
     )
@@ -124,11 +125,10 @@ def _filters(items: Sequence[Entry]) -> Html:
 COLUMNS = {
     "model": "text",
     "architecture": "text extra",
-    "data set": "text",
+    "data set": "text extra",
     "frames": "figure extra",
-    "top-1 %": "figure",
+    "accuracy %": "figure",
     "top-5 %": "figure extra",
-    "mAP %": "figure",
     "GFLOPs": "figure",
     "views": "figure extra",
     "params M": "figure",
@@ -179,14 +179,19 @@ def _cells(item: Entry, checks: Sequence[Check], address: str) -> list[tuple[str
         (f"{item.arch} {item.depth}", f"{item.arch} {item.depth}"),
         (item.dataset, item.dataset),
         (item.frames, item.frame_length * 1000.0 + item.sample_rate),
-        figure("top1"),
+        _with_metric(item, figure(item.protocol.metric)),
         figure("top5"),
-        figure("mean_average_precision"),
         figure("gflops"),
         (str(item.protocol.num_views), item.protocol.num_views),
         figure("params_millions"),
         (_verdict(checks), _verdict(checks)),
     ]
+
+
+def _with_metric(item: Entry, shown: tuple[str, str | float]) -> tuple[str, str | float]:
+    """The accuracy, and what it is where it is no top-1."""
+    metric = METRICS[item.protocol.metric]
+    return shown if metric == "top-1" or not shown[0] else (f"{shown[0]} {metric}", shown[1])
 
 
 def _verdict(checks: Sequence[Check]) -> str:
@@ -196,7 +201,7 @@ def _verdict(checks: Sequence[Check]) -> str:
         return f"does not hold: {', '.join(failed)}"
     errata = [check.name for check in checks if check.verdict == "erratum"]
     if errata:
-        return f"holds but for errata: {', '.join(errata)}"
+        return f"erratum: {' and '.join(errata)}"
     return "holds" if any(check.verdict == "holds" for check in checks) else "nothing stated"
 
 
@@ -234,7 +239,7 @@ def _model(item: Entry, checks: Sequence[Check]) -> str:
         element("h2", "Input and protocol"),
         table(["", ""], _input(item)),
         element("h2", "Files"),
-        table(["zoo", "file", "sha256"], _files(item)),
+        table(["zoo", "file", "sha256", "who vouches for it"], _files(item)),
     ]
     if item.errata:
         sections += [element("h2", "Errata of the table"), _errata(item)]
@@ -300,8 +305,18 @@ def _published(item: Entry) -> list[tuple[str, str]]:
 
 
 def _checks(checks: Sequence[Check]) -> Html:
+    def found(check: Check) -> str:
+        # A long address twice in a row is not easier to compare.
+        return "the same" if check.expected and check.found == check.expected else check.found or ""
+
     rows = [
-        (check.name, check.expected or "", check.found or "", check.verdict) for check in checks
+        (
+            check.name,
+            element("span", check.expected or "", class_="long"),
+            found(check),
+            check.verdict,
+        )
+        for check in checks
     ]
     used = dict.fromkeys(check.verdict for check in checks)
     told = "; ".join(f"{verdict}: {VERDICTS[verdict]}" for verdict in used)
@@ -335,12 +350,15 @@ def _input(item: Entry) -> list[tuple[str, str]]:
     return rows
 
 
-def _files(item: Entry) -> list[tuple[str, str, str]]:
+def _files(item: Entry) -> list[tuple[str, ...]]:
     return [
         (
             artifact.zoo,
-            element("a", artifact.url, href=artifact.url),
-            f"{artifact.sha256} ({artifact.hash_source})" if artifact.sha256 else "none published",
+            element("a", artifact.path, href=artifact.url, class_="long"),
+            element("code", artifact.sha256, class_="long")
+            if artifact.sha256
+            else "none published",
+            artifact.hash_source or "",
         )
         for artifact in item.artifacts
     ]
@@ -357,7 +375,9 @@ _STYLE = """
   border: 1px solid var(--line); border-radius: .4rem; padding: .45rem .6rem; min-width: 0; }
 .filters input { flex: 1 1 12rem; }
 .filters output { color: var(--faint); }
+main { max-width: 1240px; }
 #zoo { width: 100%; }
+#zoo td { white-space: nowrap; }
 #zoo th { position: sticky; top: 0; background: var(--paper); padding: 0; }
 #zoo th button { font: inherit; font-weight: 600; color: inherit; background: none; border: 0;
   padding: .45rem .5rem; width: 100%; text-align: inherit; cursor: pointer; white-space: nowrap; }
@@ -369,11 +389,10 @@ _STYLE = """
 .chart { max-width: 860px; }
 .chart a { text-decoration: none; }
 .chart a:hover text, .chart a:focus text { text-decoration: underline; }
-td { overflow-wrap: anywhere; }
-#zoo td { overflow-wrap: normal; }
+.long { overflow-wrap: anywhere; }
 .code { position: relative; margin: .6rem 0; }
-.code pre { margin: 0; padding: .8rem 1rem; background: var(--sheet); border: 1px solid var(--line);
-  border-radius: .4rem; overflow-x: auto; }
+.code pre { margin: 0; padding: .8rem 4.5rem .8rem 1rem; background: var(--sheet);
+  border: 1px solid var(--line); border-radius: .4rem; overflow-x: auto; }
 .code .copy { position: absolute; top: .4rem; right: .4rem; font: inherit; font-size: .8rem;
   color: inherit; background: var(--paper); border: 1px solid var(--line); border-radius: .3rem;
   padding: .2rem .6rem; cursor: pointer; }
@@ -382,6 +401,7 @@ details ol { columns: 14rem; }
   main { padding: 1rem .75rem 2rem; }
   #zoo .extra { display: none; }
   #zoo td, #zoo th button { padding: .5rem .35rem; font-size: .9rem; }
+  #zoo td:first-child { white-space: normal; overflow-wrap: anywhere; }
   .chart { overflow-x: auto; }
   .chart svg { min-width: 560px; }
 }
