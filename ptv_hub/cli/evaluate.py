@@ -128,8 +128,8 @@ def evaluate(
         )
     from ptv_hub import datasets
     from ptv_hub.evaluation import evaluate as run
+    from ptv_hub.hub import entry
     from ptv_hub.load import load
-    from ptv_hub.manifest import entry
     from ptv_hub.predict import protocol_for
     from ptv_hub.report.evaluation import write_report
 
@@ -141,7 +141,7 @@ def evaluate(
     folder = out or Path(f"eval-{item.name}")
     try:
         found = run(
-            _on_backend(load(item, weights=weights).to(_device(device)), backend, dtype),
+            _on_backend(load(name, weights=weights).to(_device(device)), backend, dtype),
             listing,
             protocol,
             out=folder,
@@ -325,7 +325,8 @@ def extract(
 
 def _of_dataset(name: str) -> Any:
     """The entry of a name, or the first of a data set."""
-    from ptv_hub.manifest import entries, entry
+    from ptv_hub.hub import entry
+    from ptv_hub.manifest import entries
 
     wanted = name.casefold()
     return next((item for item in entries() if item.dataset.casefold() == wanted), None) or entry(
