@@ -140,7 +140,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             self.answer(request, answer, status, {**headers, **answer.headers}, body)
 
         def part_of(self, file: bytes, answer: Answer) -> tuple[int, dict[str, str], bytes]:
-            etag = '"%s"' % hashlib.sha256(file).hexdigest()[:16]
+            etag = f'"{hashlib.sha256(file).hexdigest()[:16]}"'
             etag = f"W/{etag}" if answer.weak else etag
             modified = f"Wed, 21 Oct 2015 07:28:{file[-1] % 60:02d} GMT" if file else ""
             headers = {}
