@@ -34,6 +34,7 @@ def settings(**changes) -> Settings:
         num_classes=4,
         weights="0" * 64,
         protocol=X3D.protocol,
+        backend="eager",
         dtype="fp32",
         videos="1" * 64,
         keep_views=True,
@@ -116,6 +117,7 @@ def test_what_is_done_is_read_over_all_ranks(tmp_path):
         ({"weights": "f" * 64}, "weights"),
         ({"videos": "f" * 64}, "videos"),
         ({"dtype": "bf16"}, "dtype bf16"),
+        ({"backend": "openvino"}, "backend openvino"),
         ({"model": "x3d_s"}, "model x3d_s"),
         (
             {"protocol": X3D.protocol.model_copy(update={"num_clips": 1})},

@@ -50,6 +50,8 @@ class Settings(Record):
     weights: str | None
     """Digest of the model's tensors; null for a model that has none to be read."""
     protocol: Protocol
+    backend: str
+    """How the model is run: ``eager``, or a backend's name."""
     dtype: str
     videos: str
     """Digest of the list of videos and labels."""

@@ -50,8 +50,8 @@ def evaluate(
     """Score every video as the protocol says, and tell how the model did.
 
     Args:
-        model: a loaded model, in eval mode, on the device it is to run on; of another callable
-            that carries an ``entry`` the output is taken for scores.
+        model: a loaded model, in eval mode, on the device it is to run on, or an optimized one;
+            of another callable that carries an ``entry`` the output is taken for scores.
         items: a listing of ``ptv_hub.datasets.read``, or pairs of a video (a path or a folder
             of frames) and its label (an index, or several).
         protocol: clips, crops, activation and ensemble; the entry's if not given.
@@ -87,6 +87,9 @@ def evaluate(
             expected="workers of 0 or more, batch_views of 1 or more",
             found=f"workers={workers}, batch_views={batch_views}",
         )
+    own = model.dtype if hasattr(model, "backend") else dtype
+    if own != dtype:
+        raise UsageError("an optimized model has its own dtype", expected=own, found=dtype)
     queue = shards.queue()
     size = batch_views or protocol.num_crops
     header = Header(
@@ -95,6 +98,7 @@ def evaluate(
             num_classes=entry.num_classes,
             weights=_weights(model),
             protocol=protocol,
+            backend=getattr(model, "backend", "eager"),
             dtype=dtype,
             videos=listing.digest,
             keep_views=keep_views,
@@ -212,7 +216,6 @@ def _facts(model: Any, batch_views: int, workers: int, queue: shards.Queue) -> d
         "platform": platform.platform(),
         "device": f"{device.type} ({name})",
         "threads": torch.get_num_threads(),
-        "backend": getattr(model, "backend", None),
         "batch_views": batch_views,
         "workers": workers,
         "rank": queue.rank,
@@ -314,7 +317,7 @@ class _Scorer:
         self._device = _device(model)
         self._cast = (
             nullcontext()
-            if dtype == "fp32"
+            if dtype == "fp32" or hasattr(model, "backend")
             else torch.autocast(self._device.type, dtype=DTYPES[dtype])
         )
 

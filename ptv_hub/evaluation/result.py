@@ -123,6 +123,8 @@ class EvalResult(Record):
     weights_digest: str | None
     videos_digest: str
     """sha256 over ids and labels of the listed videos."""
+    backend: str
+    """How the model was run: ``eager``, or a backend's name."""
     dtype: str
     model_seconds: float
     decode_seconds: float

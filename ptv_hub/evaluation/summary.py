@@ -164,6 +164,7 @@ def summarize(collected: Collected) -> EvalResult:
         files=header.files,
         weights_digest=settings.weights,
         videos_digest=settings.videos,
+        backend=settings.backend,
         dtype=settings.dtype,
         model_seconds=seconds[0],
         decode_seconds=seconds[1],

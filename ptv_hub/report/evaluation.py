@@ -182,7 +182,7 @@ def _circumstances(result: EvalResult) -> Iterator[_Section]:
         if spec.clip_seconds
         else ("frames", f"{spec.num_frames}, one of each segment of the video"),
         ("size", f"short side {spec.short_side}, crop {spec.crop_size}"),
-        ("dtype", result.dtype),
+        ("run as", f"{result.backend}, {result.dtype}"),
         ("annotation", ", ".join(result.files) or "given in Python"),
         ("part", result.part or "all of it"),
     ]
