@@ -10,42 +10,64 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ptv_hub.chart import METRICS
-from ptv_hub.entry import Entry, Paper
-from ptv_hub.errors import ManifestError
+from ptv_hub.entry import Entry, Paper, Protocol, Published
+from ptv_hub.errors import ManifestError, UsageError
+from ptv_hub.evaluation.result import EvalResult, Metrics
 from ptv_hub.hub import CHART_FILE, LICENSE_FILE, HubConfig
 from ptv_hub.verification import VerifyReport
-
-if TYPE_CHECKING:
-    from huggingface_hub import EvalResult
 
 __all__ = ["bibtex", "card", "check", "license_text"]
 
 
 def card(
-    item: Entry, config: HubConfig, report: VerifyReport, *, repo_id: str, chart: bool = True
+    item: Entry,
+    config: HubConfig,
+    report: VerifyReport,
+    *,
+    repo_id: str,
+    chart: bool = True,
+    measured: EvalResult | None = None,
 ) -> str:
     """The card, Markdown under a block of YAML metadata.
 
-    ``report`` is what ``verify`` found on the very file of ``config``; ``chart`` says whether
-    ``CHART_FILE`` lies beside the card.
+    ``report`` is what ``verify`` found on the very file of ``config``, ``measured`` an
+    evaluation of the same weights; ``chart`` says whether ``CHART_FILE`` lies beside the card.
+
+    Raises:
+        UsageError: the evaluation is of other weights, or of another model.
     """
+    if measured is not None:
+        _of_these_weights(item, config, measured)
     sections = [
         _head(item, report),
         _loading(item, repo_id),
-        _results(item, config, chart),
+        _measured(measured),
+        _results(item, config, chart, measured),
         _proven(report, config),
         _input(item),
         _labels(item),
         _provenance(config),
-        _limits(item, report),
+        _limits(item, measured),
         _licence(item),
         _citation(item),
     ]
     body = "\n\n".join(section for section in sections if section)
-    return f"---\n{_metadata(item, config).to_yaml()}\n---\n\n{body}\n"
+    return f"---\n{_metadata(item, config, measured).to_yaml()}\n---\n\n{body}\n"
+
+
+def _of_these_weights(item: Entry, config: HubConfig, measured: EvalResult) -> None:
+    expected = (item.name, config.weights.digest)
+    found = (measured.model, measured.weights_digest)
+    if expected != found:
+        raise UsageError(
+            "the evaluation is not of these weights",
+            expected=f"{expected[0]}, digest {expected[1]}",
+            found=f"{found[0]}, digest {found[1] or 'not recorded'}",
+            fix="evaluate the file that is pushed: 'ptv-hub eval NAME --weights FILE'",
+        )
 
 
 def check(text: str) -> None:
@@ -54,6 +76,7 @@ def check(text: str) -> None:
     Raises:
         ManifestError: metadata that the Hub would not take.
     """
+    import yaml
     from huggingface_hub import ModelCard
     from huggingface_hub.utils._validators import validate_repo_id
 
@@ -64,7 +87,7 @@ def check(text: str) -> None:
         for tag in data.tags or []:
             if not re.fullmatch(r"[\w.:/+() -]{1,100}", tag):
                 raise ValueError(f"tag {tag!r}")
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise ManifestError(
             "the Hub would not take the card's metadata",
             found=error,
@@ -75,7 +98,7 @@ def check(text: str) -> None:
 # ---------------------------------------------------------------------------- metadata
 
 
-def _metadata(item: Entry, config: HubConfig) -> Any:
+def _metadata(item: Entry, config: HubConfig, measured: EvalResult | None) -> Any:
     from huggingface_hub import ModelCardData
 
     stated = item.license.weights
@@ -96,38 +119,54 @@ def _metadata(item: Entry, config: HubConfig) -> Any:
         datasets=[item.dataset],
         metrics=["accuracy" if item.protocol.metric == "top1" else "mean_average_precision"],
         model_name=item.name,
-        eval_results=_published(item, config) or None,
+        eval_results=[*_published(item, config), *_measured_results(item, measured)] or None,
         **licence,
     )
 
 
-def _published(item: Entry, config: HubConfig) -> list[EvalResult]:
-    from huggingface_hub import EvalResult
-
+def _published(item: Entry, config: HubConfig) -> list[Any]:
     if item.published is None:
         return []
     marked = "published" if _is_the_zoos(config) else "published for the zoo's own file"
-    protocol = item.protocol
+    source = {"source_name": f"{item.source}, as published", "source_url": item.published.url}
+    return _eval_results(item.published, marked, item.dataset, item.protocol, **source)
+
+
+def _measured_results(item: Entry, measured: EvalResult | None) -> list[Any]:
+    if measured is None:
+        return []
+    counts = measured.counts
+    marked = f"measured on {counts.scored} of {counts.listed} videos"
+    # A data set of its own: the Hub would take both for one measurement otherwise.
+    split = {"dataset_config": "measured with ptv_hub"}
+    return _eval_results(measured.metrics, marked, item.dataset, measured.protocol, **split)
+
+
+def _eval_results(
+    values: Published | Metrics, marked: str, dataset: str, protocol: Protocol, **facts: str
+) -> list[Any]:
+    """Results for the metadata, each with the protocol it was measured by."""
+    from huggingface_hub import EvalResult
+
     return [
         EvalResult(
             task_type="video-classification",
             task_name="Video Classification",
-            dataset_type=item.dataset,
-            dataset_name=item.dataset,
+            dataset_type=dataset,
+            dataset_name=dataset,
             metric_type="mean_average_precision" if told == "mAP" else "accuracy",
             metric_name=f"{told} ({marked})",
-            metric_value=getattr(item.published, field),
+            metric_value=getattr(values, field),
             metric_args={
                 "num_clips": protocol.num_clips,
                 "num_crops": protocol.num_crops,
                 "activation": protocol.activation,
                 "ensemble": protocol.ensemble,
             },
-            source_name=f"{item.source}, as published",
-            source_url=item.published.url,
+            **facts,  # type: ignore[arg-type]
         )
         for field, told in METRICS.items()
-        if getattr(item.published, field) is not None
+        if getattr(values, field) is not None
     ]
 
 
@@ -182,7 +221,29 @@ ptv-hub predict hf-hub:{repo_id} video.mp4
 Append `@` and a commit to the address to pin it."""
 
 
-def _results(item: Entry, config: HubConfig, chart: bool) -> str:
+def _measured(measured: EvalResult | None) -> str:
+    if measured is None:
+        return ""
+    counts, protocol = measured.counts, measured.protocol
+    rows = [
+        (f"{told} %", f"{getattr(measured.metrics, field):.2f}")
+        for field, told in METRICS.items()
+        if getattr(measured.metrics, field) is not None
+    ]
+    rows += [
+        ("videos", f"{counts.scored} scored of {counts.listed} listed, {counts.failed} failed"),
+        ("views", f"{protocol.num_clips} clips x {protocol.num_crops} crops, {protocol.ensemble}"),
+        ("computed in", measured.dtype),
+        ("digest of the list of videos", f"`{measured.videos_digest}`"),
+    ]
+    told = ["## Results, as measured with these weights", _table(("", "measured"), rows)]
+    if measured.differs:
+        told.append("By another protocol than the published one:")
+    told.append("\n".join(f"- {line}" for line in (*measured.differs, *measured.cautions)))
+    return "\n\n".join(part for part in told if part)
+
+
+def _results(item: Entry, config: HubConfig, chart: bool, measured: EvalResult | None) -> str:
     published, protocol = item.published, item.protocol
     if published is None:
         return ""
@@ -198,8 +259,8 @@ def _results(item: Entry, config: HubConfig, chart: bool) -> str:
         _table(("", "published"), rows),
         f"Protocol: {protocol.num_clips} clips x {protocol.num_crops} crops,"
         f" {protocol.activation} at each position of the head, then the mean over positions,"
-        f" {protocol.ensemble} over views. Source: {item.source}. These figures were not"
-        " measured anew for this card.",
+        f" {protocol.ensemble} over views. Source: {item.source}."
+        + ("" if measured else " These figures were not measured anew for this card."),
     ]
     if not _is_the_zoos(config):
         told.append(
@@ -291,7 +352,7 @@ def _provenance(config: HubConfig) -> str:
     return f"## Provenance\n\n{_table(('', ''), rows)}"
 
 
-def _limits(item: Entry, report: VerifyReport) -> str:
+def _limits(item: Entry, measured: EvalResult | None) -> str:
     views = item.protocol.num_views
     limits = [
         f"It knows the {item.num_classes} classes of {item.dataset} and no others; every video"
@@ -301,7 +362,7 @@ def _limits(item: Entry, report: VerifyReport) -> str:
         "It was trained on videos of people from public sources; what these show too rarely, or"
         " in one light only, it will judge badly. Nothing was examined here in that respect.",
     ]
-    if report.levels["accuracy"] == "not checked":
+    if measured is None:
         limits.append("The accuracy itself was not measured anew.")
     return "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits)
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from ptv_hub import cache, checkpoint, hub, layouts
 from ptv_hub._version import __version__
 from ptv_hub.builders import build
@@ -20,7 +22,15 @@ from ptv_hub.card import card, check, license_text
 from ptv_hub.chart import accuracy_against_flops, png
 from ptv_hub.digest import digest
 from ptv_hub.entry import Artifact, Entry
-from ptv_hub.errors import CheckpointError, FetchError, PtvHubError, UsageError, WriteError
+from ptv_hub.errors import (
+    CheckpointError,
+    DataError,
+    FetchError,
+    PtvHubError,
+    UsageError,
+    WriteError,
+)
+from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.files import atomic_write, sha256_of
 from ptv_hub.hub import (
     CARD_FILE,
@@ -47,6 +57,7 @@ def prepare(
     *,
     repo_id: str,
     weights: str | os.PathLike[str] | None = None,
+    results: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> HubConfig:
     """Write a repository's files into a folder: weights, config, card, licence, chart.
@@ -56,9 +67,12 @@ def prepare(
         folder: is made if it is not there; other files in it are left alone.
         repo_id: where the card says that the model is.
         weights: a local file in either layout and format; the entry's own is fetched without.
+        results: the ``result.json`` of an evaluation of these very weights, for the card.
         progress: show a bar on stderr while fetching.
 
     Raises:
+        UsageError: the results are of other weights.
+        DataError: they cannot be read.
         CheckpointError: the file cannot be used, is not of this model, or fails a check of
             ``verify``.
         FetchError: the weights cannot be brought here.
@@ -104,7 +118,8 @@ def prepare(
     chart = accuracy_against_flops(
         [*(p for p in peers if p.name != item.name), item], highlight=item.name
     )
-    text = card(item, config, report, repo_id=repo_id, chart=chart is not None)
+    measured = None if results is None else _measured(Path(results))
+    text = card(item, config, report, repo_id=repo_id, chart=chart is not None, measured=measured)
     check(text)
     _write(folder / CONFIG_FILE, (config.model_dump_json(indent=2) + "\n").encode())
     _write(folder / CARD_FILE, text.encode())
@@ -112,6 +127,18 @@ def prepare(
     if chart is not None:
         _write(folder / CHART_FILE, png(chart))
     return config
+
+
+def _measured(path: Path) -> EvalResult:
+    try:
+        return EvalResult.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise DataError(
+            "the results of an evaluation cannot be read",
+            where=path,
+            found=str(error).splitlines()[0],
+            expected="the result.json that 'ptv-hub eval' writes",
+        ) from error
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -175,6 +202,7 @@ def push(
     repo_id: str,
     *,
     weights: str | os.PathLike[str] | None = None,
+    results: str | os.PathLike[str] | None = None,
     private: bool = False,
     revision: str | None = None,
     create_pr: bool = False,
@@ -189,7 +217,7 @@ def push(
     """
     with tempfile.TemporaryDirectory(prefix="ptv_hub_") as temporary:
         where = Path(folder) if folder is not None else Path(temporary)
-        prepare(item, where, repo_id=repo_id, weights=weights, progress=progress)
+        prepare(item, where, repo_id=repo_id, weights=weights, results=results, progress=progress)
         return upload(
             where,
             repo_id,

@@ -425,6 +425,18 @@ def test_the_command_line_pushes_and_loads_from_a_hub(drawn, tmp_path):
         assert found.stdout.split()[0] == pushed["digest"], found.stderr
         identified = run("identify", f"hf-hub:{NAME}", "--json")
         assert json.loads(identified.stdout)["candidates"][0]["name"] == "x3d_xs"
+        card = server.repositories[NAME].commits[pushed["commit"]]["README.md"].decode()
+        code = card.split("```python\n")[1].split("```")[0]
+        checked = "\nassert logits.shape == (1, 400) and not model.training"
+        ran = subprocess.run(
+            [sys.executable, "-c", code + checked],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
         environment["HF_TOKEN"] = "wrong"
         refused = run("push", "X3D_XS", "--weights", weights, "--repo-id", "org/other")
         assert refused.returncode == 1

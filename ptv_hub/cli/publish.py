@@ -30,6 +30,10 @@ def push(
     weights: Annotated[
         str | None, typer.Option(help="A local file, in place of the model's own.")
     ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="The result.json of an evaluation of these weights, for the card."),
+    ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make it private.")] = False,
     revision: Annotated[
         str | None, typer.Option(help="A branch, made if it is not there; main without.")
@@ -65,6 +69,7 @@ def push(
         raise UsageError("push what?", expected="the name of a model, or --all")
     of_one = {
         "--weights": weights is not None,
+        "--results": results is not None,
         "--revision": revision is not None,
         "--folder": folder is not None,
         "--create-pr": create_pr,
@@ -83,6 +88,7 @@ def push(
             entry(name),
             repo_id,
             weights=weights,
+            results=results,
             private=private,
             revision=revision,
             create_pr=create_pr,
