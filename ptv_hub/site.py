@@ -389,7 +389,7 @@ main { max-width: 1240px; }
 .chart { max-width: 860px; }
 .chart a { text-decoration: none; }
 .chart a:hover text, .chart a:focus text { text-decoration: underline; }
-.long { overflow-wrap: anywhere; }
+.long, p, li { overflow-wrap: anywhere; }
 .code { position: relative; margin: .6rem 0; }
 .code pre { margin: 0; padding: .8rem 4.5rem .8rem 1rem; background: var(--sheet);
   border: 1px solid var(--line); border-radius: .4rem; overflow-x: auto; }
@@ -438,7 +438,8 @@ function sort(head) {
 }
 for (const head of table.tHead.rows[0].cells)
   head.querySelector("button").addEventListener("click", () => sort(head));
-for (const box of [search, ...Object.values(chosen)]) box.addEventListener("input", filter);
+for (const box of [search, ...Object.values(chosen)])
+  for (const event of ["input", "change"]) box.addEventListener(event, filter);
 filter();
 """
 
