@@ -70,12 +70,13 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def cold(weights: str, repeats: int) -> list[dict[str, Any]]:
-    seconds: dict[str, list[float]] = {name: [] for name in PROCESSES}
+    processes = {**PROCESSES, "ptv_hub.load": [*PROCESSES["ptv_hub.load"], weights]}
+    seconds: dict[str, list[float]] = {name: [] for name in processes}
     for turn in range(repeats + 1):
-        for name, arguments in PROCESSES.items():
+        for name, arguments in processes.items():
             start = time.perf_counter()
             subprocess.run(
-                [sys.executable, "-W", "ignore", *arguments, weights][: None if name == "ptv_hub.load" else -1],
+                [sys.executable, "-W", "ignore", *arguments],
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stdout=subprocess.DEVNULL,
@@ -127,8 +128,7 @@ def main() -> None:
                 }
                 for case, one in zip(cases, found, strict=True)
             ]
-        starts = cold(f"{folder}/{args.names[0]}.pyth" if "x3d_m" == args.names[0] else
-                      str(draw.write("x3d_m", f"{folder}/cold.pyth")), args.repeats)
+        starts = cold(str(draw.write("x3d_m", f"{folder}/cold.pyth")), args.repeats)
     if args.json:
         measuring.show([*rows, *starts], True)
         return

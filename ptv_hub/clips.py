@@ -6,7 +6,7 @@ of 1080p takes no more memory than its longest clip.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -62,7 +62,15 @@ def clip_views(
         kept[place] = free.pop().copy_(prepared)
         while waiting and all(frame in kept for frame in waiting[0].frames):
             clip = waiting.pop(0)
-            whole = torch.stack([kept[frame] for frame in clip.frames], dim=1)
-            views = torch.stack(crops(whole, spec, protocol.num_crops))
+            views = _views([kept[frame] for frame in clip.frames], spec, protocol.num_crops)
             free += [kept.pop(frame) for frame in list(kept) if last_clip[frame] <= clip.index]
             yield ClipViews(clip, views)
+
+
+def _views(frames: Sequence[Tensor], spec: InputSpec, num_crops: int) -> Tensor:
+    """Prepared frames (3, h, w) -> (crops, 3, T, S, S); each crop is copied once, to its place."""
+    views = torch.empty(num_crops, 3, len(frames), spec.crop_size, spec.crop_size)
+    for time, frame in enumerate(frames):
+        for view, crop in zip(views, crops(frame[:, None], spec, num_crops), strict=True):
+            view[:, time] = crop[:, 0]
+    return views

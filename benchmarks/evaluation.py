@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""A whole evaluation: videos an hour, against PySlowFast's test loop.
+
+That loop, rewritten from pytorchvideo's parts (``benchmarks/stock.py``), decodes each clip anew
+and runs the model eagerly. Both are given the same videos, batches of 3 views and no workers;
+imports and the building of the model are not counted, what a backend compiles is.
+
+    python benchmarks/evaluation.py [--repeats 3] [--videos 2] [--json]
+                                    [--variants stock,torch:fp32,openvino:fp32] [NAME ...]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import measuring
+
+VIDEO = ROOT / "tests" / "data" / "golden" / "videos" / "wide_30fps_10s.mp4"
+VARIANTS = ("stock", "torch:fp32", "openvino:fp32", "torch:bf16")
+
+
+def run(case: dict[str, Any]) -> dict[str, Any]:
+    import numpy as np
+
+    from benchmarks import stock
+    from ptv_hub import backends
+    from ptv_hub.evaluation import evaluate
+    from ptv_hub.load import load
+
+    model: Any = load(case["name"], weights=case["weights"])
+    model.activation = model.entry.protocol.activation
+    videos = case["videos"]
+    if case["variant"] == "stock":
+        start = time.perf_counter()
+        scores = stock.scores(model, videos, 3).numpy()
+        seconds = time.perf_counter() - start
+    else:
+        backend, dtype = case["variant"].split(":")
+        backends.keep_freed_memory()
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            fast = backends.optimize(model, backend, dtype=dtype)
+            evaluate(fast, [(v, 0) for v in videos], out=folder, batch_views=3, dtype=dtype)
+            seconds = time.perf_counter() - start
+            scores = np.load(Path(folder, "scores.npz"))["scores"]
+    return {
+        "seconds": seconds,
+        "scores": scores.tolist(),
+        "peak": measuring.peak_bytes(),
+    }
+
+
+def main() -> None:
+    import numpy as np
+
+    from tools import draw
+
+    parser = measuring.parser(__doc__)
+    parser.add_argument("names", nargs="*", default=["x3d_xs", "x3d_s", "x3d_m", "slowfast_r50"])
+    parser.add_argument("--videos", type=int, default=2)
+    parser.add_argument("--variants", default=",".join(VARIANTS))
+    args = parser.parse_args()
+    rows = []
+    variants = args.variants.split(",")
+    with tempfile.TemporaryDirectory() as folder:
+        videos = []
+        for number in range(args.videos):
+            copy = Path(folder, f"{number}.mp4")
+            copy.write_bytes(VIDEO.read_bytes())
+            videos.append(str(copy))
+        for name in args.names:
+            weights = str(draw.write(name, f"{folder}/{name}.pyth", training=False))
+            cases = [
+                {"name": name, "weights": weights, "videos": videos, "variant": v} for v in variants
+            ]
+            found = measuring.alternately(__file__, cases, args.repeats, folder)
+            for variant, one in zip(variants, found, strict=True):
+                if "error" in one:
+                    rows.append({"model": name, "variant": variant, "error": one["error"]})
+                    continue
+                difference = np.abs(np.array(one["scores"]) - np.array(found[0]["scores"])).max()
+                rows.append(
+                    {
+                        "model": name,
+                        "variant": variant,
+                        "videos an hour": round(3600 * args.videos / one["seconds"]),
+                        "times faster": found[0]["seconds"] / one["seconds"],
+                        "difference": float(difference),
+                        "peak MB": round(one["peak"] / 1e6),
+                    }
+                )
+    measuring.show(rows, args.json)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--case"]:
+        print(json.dumps(run(json.loads(sys.argv[2]))))
+    else:
+        main()

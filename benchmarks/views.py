@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""All 30 views of a video: this package, pytorchvideo's Kinetics pipeline, and decoding alone.
+
+One process, no workers; the views are hashed afterwards and compared bit for bit.
+
+    python benchmarks/views.py [--repeats 5] [--json] [--video FILE] [NAME ...]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import measuring
+
+CALLS = 3
+
+
+def run(case: dict[str, Any]) -> dict[str, Any]:
+    import av
+    import torch
+
+    from benchmarks import stock
+    from ptv_hub.clips import clip_views
+    from ptv_hub.manifest import entry
+    from ptv_hub.transforms import pack
+    from ptv_hub.video import open_video
+
+    item, video = entry(case["name"]), case["video"]
+
+    def decoding() -> Iterator[list[Any]]:
+        with av.open(video) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            for _ in container.decode(stream):
+                yield []
+
+    def theirs() -> Iterator[list[Any]]:
+        for view in stock.views(item, [video]):
+            yield view["video"]
+
+    def ours() -> Iterator[list[Any]]:
+        with open_video(video) as opened:
+            for clip in clip_views(opened, item.input, item.protocol):
+                batch = pack(clip.views, item.input)
+                pathways = [batch] if isinstance(batch, torch.Tensor) else batch
+                yield from map(list, zip(*pathways, strict=True))
+
+    make = {"decoding": decoding, "pytorchvideo": theirs, "ptv_hub": ours}[case["variant"]]
+    sha, count = hashlib.sha256(), 0
+    for view in make():
+        count += bool(view)
+        for pathway in view:
+            sha.update(pathway.contiguous().numpy().data)
+    seconds = []
+    for _ in range(CALLS):
+        start = time.perf_counter()
+        for _ in make():
+            pass
+        seconds.append(time.perf_counter() - start)
+    return {
+        "seconds": statistics.median(seconds),
+        "views": count,
+        "sha256": sha.hexdigest(),
+        "peak": measuring.peak_bytes(),
+    }
+
+
+def main() -> None:
+    parser = measuring.parser(__doc__)
+    parser.add_argument("names", nargs="*", default=["x3d_xs", "x3d_s", "x3d_m", "slowfast_r50"])
+    parser.add_argument(
+        "--video", default=str(ROOT / "tests" / "data" / "golden" / "videos" / "wide_30fps_10s.mp4")
+    )
+    args = parser.parse_args()
+    rows = []
+    variants = ("pytorchvideo", "ptv_hub", "decoding")
+    for name in args.names:
+        cases = [{"name": name, "video": args.video, "variant": v} for v in variants]
+        theirs, ours, decoding = measuring.alternately(__file__, cases, args.repeats, ROOT)
+        rows.append(
+            {
+                "model": name,
+                "views": ours["views"],
+                "pytorchvideo s": theirs["seconds"],
+                "ptv_hub s": ours["seconds"],
+                "times faster": theirs["seconds"] / ours["seconds"],
+                "decoding alone s": decoding["seconds"],
+                "over decoding": ours["seconds"] / decoding["seconds"],
+                "bit-equal": ours["sha256"] == theirs["sha256"],
+            }
+        )
+    measuring.show(rows, args.json)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--case"]:
+        print(json.dumps(run(json.loads(sys.argv[2]))))
+    else:
+        main()
