@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,15 @@ def verify(
     record: Annotated[
         bool, typer.Option("--record", help="Keep the outputs, to compare with the next time.")
     ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Measure the accuracy: folder of the annotation files.")
+    ] = None,
+    videos: Annotated[
+        Path | None, typer.Option(help="Folder below which the videos or frame folders lie.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the journal of --data; eval-NAME if not given.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Write Markdown to stdout.")] = False,
 ) -> None:
@@ -43,15 +53,19 @@ def verify(
 
         ptv-hub verify X3D_M --weights X3D_M.pyth --markdown
 
+        ptv-hub verify X3D_M --data kinetics400 --videos kinetics400/val
+
         ptv-hub verify --all --spec
     """
     _check_usage(name, weights=weights, spec=spec, all_=all_, record=record)
+    _check_data(data, videos=videos, out=out, spec=spec, all_=all_)
     if json and markdown:
         raise UsageError("--json and --markdown contradict each other", fix="leave one out")
     from ptv_hub.hub import entry
     from ptv_hub.manifest import entries
     from ptv_hub.report import print_json
     from ptv_hub.report import verify as tables
+    from ptv_hub.verification import Data
     from ptv_hub.verification import verify as run
 
     items = entries() if name is None else (entry(name),)
@@ -59,7 +73,11 @@ def verify(
     for number, item in enumerate(items, 1):
         if name is None:
             typer.echo(f"[{number}/{len(items)}] {item.name}", err=True)
-        reports.append(run(item, weights=weights, spec_only=spec, record=record))
+        measured = None
+        if data is not None:
+            folder = out or Path(f"eval-{item.name}")
+            measured = Data(data, videos, folder, max(1, (os.cpu_count() or 2) // 2))
+        reports.append(run(item, weights=weights, spec_only=spec, record=record, data=measured))
     for report in reports:
         if report.unavailable is not None:
             typer.echo(f"{report.name}: {report.unavailable}", err=True)
@@ -94,6 +112,16 @@ def _check_usage(
     if spec and (weights is not None or record):
         other = "--record" if weights is None else "--weights"
         raise UsageError(f"--spec looks at no weights: it contradicts {other}")
+
+
+def _check_data(
+    data: Path | None, *, videos: Path | None, out: Path | None, spec: bool, all_: bool
+) -> None:
+    if data is None and (videos is not None or out is not None):
+        raise UsageError("--videos and --out belong to --data", fix="give --data DIR")
+    if data is not None and (spec or all_):
+        other = "--spec" if spec else "--all"
+        raise UsageError(f"--data measures one model with its weights: it contradicts {other}")
 
 
 def _exit_code(reports: list[VerifyReport]) -> int:

@@ -8,10 +8,11 @@ One room a level, in the order of the report:
     tensors    digest, NaN, batch norm, not at their initialisation          tensors, initialisation
     numbers    outputs for these very weights, where some are recorded       numbers, goldens
     behaviour  deterministic, the same in any batch, layout and format       behaviour
-    accuracy   what the table says, and whether it was measured              walk
+    accuracy   what the table says, measured if videos are given              accuracy
 """
 
+from ptv_hub.verification.accuracy import Data
 from ptv_hub.verification.records import Check, VerifyReport
 from ptv_hub.verification.walk import verify
 
-__all__ = ["Check", "VerifyReport", "verify"]
+__all__ = ["Check", "Data", "VerifyReport", "verify"]

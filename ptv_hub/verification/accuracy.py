@@ -1,0 +1,97 @@
+"""Level ``accuracy``: the published numbers, measured by the published protocol."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from ptv_hub import datasets
+from ptv_hub.entry import Entry
+from ptv_hub.evaluation import EvalResult, evaluate
+from ptv_hub.evaluation.result import Comparison
+from ptv_hub.verification.records import Check, Verdict
+
+__all__ = ["Data", "accuracy_checks", "check_accuracy", "not_measured"]
+
+_NAMES = {"top1": "top-1", "top5": "top-5", "mean_average_precision": "mAP"}
+_TELLING = 2.0
+"""Points to either side: a wider interval holds nearly any number, and proves none."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The videos to measure on, and how; as in ``datasets.read`` and ``evaluation.evaluate``."""
+
+    data: str | os.PathLike[str]
+    videos: str | os.PathLike[str] | None = None
+    out: str | os.PathLike[str] | None = None
+    workers: int = 0
+
+
+def check_accuracy(model: Any, data: Data, *, progress: bool = False) -> list[Check]:
+    """Evaluate a model, and hold its numbers to the published ones.
+
+    Raises:
+        DataError, EvaluationError, WriteError: as ``evaluate``.
+    """
+    listing = datasets.read(model.entry, data.data, videos=data.videos)
+    result = evaluate(model, listing, out=data.out, workers=data.workers, progress=progress)
+    if result is None:  # another rank than the first
+        return [not_measured(model.entry)]
+    return accuracy_checks(result)
+
+
+def accuracy_checks(result: EvalResult) -> list[Check]:
+    """A check for each published number.
+
+    The headline holds if the published number lies in the 95 % interval of the measured one,
+    and fails if not, where the whole list was scored by the published protocol and the
+    interval is narrow enough to tell. All else is shown with the reason why it proves nothing.
+    """
+    checks = []
+    for row in result.comparisons:
+        if row.published is None:
+            continue
+        verdict, note = _verdict(result, row)
+        checks.append(
+            Check(
+                level="accuracy",
+                name=_NAMES[row.metric],
+                verdict=verdict,
+                expected=f"{row.published:.2f}",
+                found="none" if row.measured is None else f"{row.measured:.2f}",
+                note=note,
+            )
+        )
+    return checks
+
+
+def _verdict(result: EvalResult, row: Comparison) -> tuple[Verdict, str]:
+    counts = result.counts
+    over = f"over {counts.scored} of {counts.listed} videos"
+    reasons = (*result.differs, *result.cautions)
+    if row.metric != result.metric:
+        return "noted", f"{over}; held by the headline number alone"
+    if row.low is None or row.high is None:
+        return "noted", "; ".join((f"{over}: too few to tell", *reasons))
+    interval = f"95 % interval {row.low:.2f} to {row.high:.2f} {over}"
+    if row.high - row.low > 2 * _TELLING:
+        return "noted", "; ".join((f"{interval}: too wide to tell", *reasons))
+    if reasons:
+        return "noted", "; ".join((interval, *reasons))
+    return ("holds" if row.inside else "fails"), interval
+
+
+def not_measured(entry: Entry) -> Check:
+    """The row of a report that was made without videos."""
+    published = entry.published
+    figures = {} if published is None else {m: getattr(published, m) for m in _NAMES}
+    stated = ", ".join(f"{_NAMES[m]} {v:.2f}" for m, v in figures.items() if v is not None)
+    return Check(
+        level="accuracy",
+        name="accuracy",
+        verdict="not checked",
+        expected=stated or None,
+        note=f"takes the validation videos of {entry.dataset}",
+    )
