@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow lint format generate clean
+.PHONY: help demo test test-slow test-browser browser lint format generate clean
 
 help:
 	@echo "make demo       set up and run the main job on a small drawn checkpoint"
 	@echo "make test       set up and run the tests (some ten minutes on 2 cores)"
+	@echo "make test-browser  the zoo's pages in headless Chromium"
 	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff rewrite the code"
@@ -33,8 +34,16 @@ demo: $(BIN)/.demo
 test: $(BIN)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-slow: $(BIN)/.dev
+test-slow: $(BIN)/.dev browser
 	$(BIN)/python -m pytest -m slow
+
+# The zoo's pages in headless Chromium, which is installed if it is not there (Debian, Ubuntu).
+test-browser: $(BIN)/.dev browser
+	$(BIN)/python -m pytest -m slow tests/test_site.py
+
+browser: $(BIN)/.dev
+	command -v chromedriver || { apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check selenium
 
 lint: $(BIN)/.dev
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 
 from ptv_hub._version import __version__
@@ -175,7 +176,7 @@ def _cells(item: Entry, checks: Sequence[Check], address: str) -> list[tuple[str
         return f"{value:.2f}{star}", value
 
     return [
-        (element("a", item.name, href=address), item.name),
+        (element("a", _breakable(item.name), href=address), item.name),
         (f"{item.arch} {item.depth}", f"{item.arch} {item.depth}"),
         (item.dataset, item.dataset),
         (item.frames, item.frame_length * 1000.0 + item.sample_rate),
@@ -186,6 +187,11 @@ def _cells(item: Entry, checks: Sequence[Check], address: str) -> list[tuple[str
         figure("params_millions"),
         (_verdict(checks), _verdict(checks)),
     ]
+
+
+def _breakable(name: str) -> Html:
+    """A name that narrow columns break behind underscores, not anywhere."""
+    return Html(escape(name).replace("_", "_<wbr>"))
 
 
 def _with_metric(item: Entry, shown: tuple[str, str | float]) -> tuple[str, str | float]:
@@ -401,7 +407,7 @@ details ol { columns: 14rem; }
   main { padding: 1rem .75rem 2rem; }
   #zoo .extra { display: none; }
   #zoo td, #zoo th button { padding: .5rem .35rem; font-size: .9rem; }
-  #zoo td:first-child { white-space: normal; overflow-wrap: anywhere; }
+  #zoo td:first-child { white-space: normal; overflow-wrap: break-word; }
   .chart { overflow-x: auto; }
   .chart svg { min-width: 560px; }
 }

@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 from PIL import Image
+from typer.main import get_command
 
 import ptv_hub
 from ptv_hub import chart, hub
 from ptv_hub.card import bibtex, card, check
+from ptv_hub.cli import app
 from ptv_hub.entry import Entry, License
 from ptv_hub.errors import ManifestError, UsageError
 from ptv_hub.evaluation.result import Counts, EvalResult, Metrics
@@ -222,17 +225,22 @@ def test_the_picture_is_an_image_and_the_same_each_time():
     assert chart.accuracy_against_flops([]) is None
 
 
-def test_the_pages_name_only_commands_and_functions_that_exist():
-    """What cards tell the reader to type: checked by name here, run in test_publish."""
-    from typer.main import get_command
-
-    from ptv_hub.cli import app
-
+def test_the_card_names_only_commands_and_functions_that_exist():
     text = written(ptv_hub.entry("x3d_m"))
     for command in re.findall(r"^ptv-hub (\w+)", text, re.MULTILINE):
         assert command in get_command(app).commands
     for name in set(re.findall(r"ptv_hub\.(\w+)\(", text)):
         assert callable(getattr(ptv_hub, name))
+
+
+@pytest.mark.parametrize("name", ["publish.md", "export.md"])
+def test_the_docs_name_only_options_that_exist(name):
+    text = (Path(__file__).parent.parent / "docs" / name).read_text()
+    lines = re.findall(r"^ptv-hub (?:--manifest \S+ )?(\w+)(.*)$", text, re.MULTILINE)
+    assert len(lines) >= 3
+    for command, rest in lines:
+        known = {o for p in get_command(app).commands[command].params for o in p.opts}
+        assert set(re.findall(r" (--?[a-z-]+)", rest.split("#")[0])) <= known, command
 
 
 # ---------------------------------------------------------------------------- measured
