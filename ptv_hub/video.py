@@ -24,6 +24,7 @@ from typing import Any, Union
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from ptv_hub.errors import UsageError, VideoError, WrongInput
@@ -255,9 +256,11 @@ class _EncodedVideo(Video):
         self.timestamps = Timestamps(ticks, base, start, int(end - start) * base)
 
     def frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Frame]]:
+        # As to_rgb(), which sets up the conversion anew for every frame.
+        convert = VideoReformatter()
         with self._guard():
             for place, frame in self._native(wanted):
-                yield place, frame.to_rgb().to_ndarray()
+                yield place, convert.reformat(frame, format="rgb24").to_ndarray()
 
     def jpegs(self, wanted: Iterable[int]) -> Iterator[tuple[int, bytes]]:
         """(place, JPEG) of each frame wanted, as ``ffmpeg -q:v 1`` encodes it."""
