@@ -406,7 +406,7 @@ details ol { columns: 14rem; }
 @media (max-width: 640px) {
   main { padding: 1rem .75rem 2rem; }
   #zoo .extra { display: none; }
-  #zoo td, #zoo th button { padding: .5rem .35rem; font-size: .9rem; }
+  #zoo td, #zoo th button { padding: .5rem .25rem; font-size: .86rem; }
   #zoo td:first-child { white-space: normal; overflow-wrap: break-word; }
   .chart { overflow-x: auto; }
   .chart svg { min-width: 560px; }

@@ -36,7 +36,7 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         facts = dict(attributes)
-        if tag not in ("meta", "link", "img", "br", "input", "circle", "line"):
+        if tag not in ("meta", "link", "img", "br", "wbr", "input", "circle", "line"):
             self.open.append(tag)
         if tag == "a":
             self.links.append(facts["href"])
