@@ -257,7 +257,7 @@ class _EncodedVideo(Video):
 
     def frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Frame]]:
         # As to_rgb(), which sets up the conversion anew for every frame.
-        convert = VideoReformatter()
+        convert: Any = VideoReformatter()
         with self._guard():
             for place, frame in self._native(wanted):
                 yield place, convert.reformat(frame, format="rgb24").to_ndarray()
