@@ -207,8 +207,8 @@ def test_two_processes_do_what_one_does(videos, tmp_path):
     tensors, others = (checkpoint.read(f"{r}/last.pyth").tensors for r in (tmp_path / "one", two))
     for key, tensor in tensors.items():
         difference = (tensor.double() - others[key].double()).norm()
-        # Float32 summed in another order, over eight steps.
-        assert difference <= 1e-2 * tensor.double().norm() + 1e-5, key
+        # Float32 summed in another order, over eight steps (measured: 2e-6).
+        assert difference <= 1e-4 * tensor.double().norm() + 1e-6, key
 
 
 def test_a_checkpoint_of_another_model_is_refused_before_any_step(videos, tmp_path):

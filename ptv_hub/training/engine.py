@@ -308,7 +308,7 @@ class _Run:
             load_weights(model, own, where=file.path, new_head=True)
         prepare_model(model, recipe, rank=self.rank, world=self.world)
         # Depthwise convolutions of three dimensions are a third slower the other way round.
-        model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last_3d)
         optimizer = make_optimizer(model, recipe)
         return self.fabric.setup(model, optimizer)  # type: ignore[no-any-return]
 
