@@ -13,6 +13,10 @@ takes and returns what the model does, and is not made to be trained or saved.
 """
 
 from ptv_hub.backends.allocator import keep_freed_memory as keep_freed_memory
+from ptv_hub.backends.measure import EAGER as EAGER
+from ptv_hub.backends.measure import Case as Case
+from ptv_hub.backends.measure import Measurement as Measurement
+from ptv_hub.backends.measure import measure as measure
 from ptv_hub.backends.optimized import BACKENDS as BACKENDS
 from ptv_hub.backends.optimized import DTYPES as DTYPES
 from ptv_hub.backends.optimized import OptimizedModel as OptimizedModel

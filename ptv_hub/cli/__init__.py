@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from ptv_hub._version import __version__
-from ptv_hub.cli import cache, evaluate, files, predict, publish, train, verify, zoo
+from ptv_hub.cli import bench, cache, evaluate, files, predict, publish, train, verify, zoo
 from ptv_hub.errors import PtvHubError, UsageError
 
 __all__ = ["app", "main"]
@@ -59,7 +59,7 @@ def _options(
         os.environ["PTV_HUB_LOCK"] = str(lock.absolute())
 
 
-for family in (zoo, predict, cache, files, verify, evaluate, train, publish):
+for family in (zoo, predict, bench, cache, files, verify, evaluate, train, publish):
     family.register(app)
 
 

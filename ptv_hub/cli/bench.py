@@ -1,0 +1,140 @@
+"""``ptv-hub bench``: how fast a model runs on this machine, on which backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ptv_hub.errors import PtvHubError, UsageError
+from ptv_hub.report import print_json, print_table
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(bench)
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="Hub name, zoo name or config path.")],
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="eager, torch, compile or openvino; may be given again. [default: all but compile]"
+        ),
+    ] = None,
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option(help="fp32, bf16 or fp16 (GPUs); may be given again. [default: fp32]"),
+    ] = None,
+    batch_views: Annotated[int, typer.Option(min=1, help="Views at once.")] = 3,
+    calls: Annotated[int, typer.Option(min=1, help="Calls to measure, after the first.")] = 10,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the CPU. [default: all]")
+    ] = None,
+    keep_memory: Annotated[
+        bool,
+        typer.Option(help="Whether the process keeps freed memory, as predict and eval do."),
+    ] = True,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A local file. [default: drawn weights, which are as fast]"),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
+) -> None:
+    """Measure how fast a model runs here: views a second, latency, memory, first call.
+
+    Each line is measured in a process of its own. Differences are of the scores, from the first
+    line's. Nothing is downloaded.
+
+    Examples:
+
+        ptv-hub bench x3d_m
+
+        ptv-hub bench slowfast_r50 --backend torch --dtype fp32 --dtype bf16 --batch-views 1
+    """
+    from dataclasses import asdict
+
+    from ptv_hub import backends
+    from ptv_hub.load import load
+
+    known = (backends.EAGER, *backends.BACKENDS)
+    wanted = backend or [
+        backends.EAGER,
+        *(b for b in backends.installed(device.split(":")[0]) if b != "compile"),
+    ]
+    for one in wanted:
+        if one not in known:
+            raise UsageError("no such backend", expected=", ".join(known), found=one)
+    model = load(name, weights=weights) if weights else load(name, pretrained=False)
+    if weights is None:
+        _draw(model)
+    rows, failed = [], 0
+    reference = None
+    for one in wanted:
+        for kind in ["fp32"] if one == backends.EAGER else dtype or ["fp32"]:
+            typer.echo(f"{one} {kind} ...", err=True)
+            case = backends.Case(one, kind, batch_views, calls, threads, device, keep_memory)
+            try:
+                found = asdict(backends.measure(model, case))
+            except PtvHubError as error:
+                typer.echo(f"ptv-hub: {error}", err=True)
+                failed += 1
+                continue
+            scores = found.pop("scores")
+            reference = reference or scores
+            found["difference"] = max(
+                abs(a - b)
+                for row, first in zip(scores, reference, strict=True)
+                for a, b in zip(row, first, strict=True)
+            )
+            rows.append(found)
+    if json:
+        print_json({"model": model.entry.name, "device": device, "rows": rows})
+    elif rows:
+        _print(model.entry.name, rows)
+    raise typer.Exit(int(failed > 0))
+
+
+def _print(name: str, rows: list[dict[str, object]]) -> None:
+    titles = {
+        "views_per_second": "views/s",
+        "median_ms": "median ms",
+        "p90_ms": "90 % ms",
+        "worst_ms": "worst ms",
+        "first_call_ms": "first ms",
+        "peak_mb": "peak MB",
+    }
+
+    def text(value: object) -> str:
+        return "" if value is None else f"{value:.4g}"
+
+    print_table(
+        ["backend", "dtype", *titles.values(), "difference"],
+        [
+            [
+                str(row["backend"]),
+                str(row["dtype"]),
+                *(text(row[key]) for key in titles),
+                f"{row['difference']:.0e}",
+            ]
+            for row in rows
+        ],
+        right=[*titles.values(), "difference"],
+        title=f"{name}, {rows[0]['batch_views']} views at once",
+    )
+
+
+def _draw(model: object) -> None:
+    """Batch norms as after training: the initial ones make every score the same."""
+    import torch
+
+    draw = torch.Generator().manual_seed(0)
+    for module in model.modules():  # type: ignore[attr-defined]
+        if isinstance(module, torch.nn.BatchNorm3d):
+            assert module.running_var is not None
+            module.weight.data.uniform_(0.3, 0.7, generator=draw)
+            module.running_var.uniform_(0.5, 1.5, generator=draw)
+        elif isinstance(module, torch.nn.Linear):
+            module.weight.data.mul_(20)
