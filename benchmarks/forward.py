@@ -14,7 +14,6 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ CALLS = 5
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:
+    clock = measuring.CLOCKS[case["clock"]]
     import torch
 
     from ptv_hub import backends
@@ -54,13 +54,13 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     views = torch.cat([clip, noise])
     seconds = []
     with torch.no_grad():
-        start = time.perf_counter()
+        start = clock()
         scores = model(views)
-        first = time.perf_counter() - start
+        first = clock() - start
         for _ in range(CALLS):
-            start = time.perf_counter()
+            start = clock()
             model(views)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(clock() - start)
     return {
         "seconds": statistics.median(seconds),
         "first": first,
@@ -83,7 +83,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in args.names:
             weights = draw.write(name, f"{folder}/{name}.pyth", training=False)
-            cases = [{"name": name, "weights": str(weights), "variant": v} for v in variants]
+            cases = [
+                {"name": name, "clock": args.clock, "weights": str(weights), "variant": v}
+                for v in variants
+            ]
             found = measuring.alternately(__file__, cases, args.repeats, folder)
             base = found[0]
             for variant, one in zip(variants, found, strict=True):

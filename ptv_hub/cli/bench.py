@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ptv_hub.errors import PtvHubError, UsageError
 from ptv_hub.report import print_json, print_table
+
+if TYPE_CHECKING:
+    from ptv_hub.builders import VideoModel
 
 
 def register(app: typer.Typer) -> None:
@@ -126,15 +129,20 @@ def _print(name: str, rows: list[dict[str, object]]) -> None:
     )
 
 
-def _draw(model: object) -> None:
-    """Batch norms as after training: the initial ones make every score the same."""
+def _draw(model: VideoModel) -> None:
+    """Numbers as after training: with the initial ones every score is the same."""
     import torch
 
     draw = torch.Generator().manual_seed(0)
-    for module in model.modules():  # type: ignore[attr-defined]
+    for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
             assert module.running_var is not None
             module.weight.data.uniform_(0.3, 0.7, generator=draw)
             module.running_var.uniform_(0.5, 1.5, generator=draw)
-        elif isinstance(module, torch.nn.Linear):
-            module.weight.data.mul_(20)
+    spec = model.entry.input
+    side = 32 * -(-spec.train_crop_size // 32)
+    clip = torch.randn((1, 3, spec.num_frames, side, side), generator=draw)
+    head: torch.nn.Linear = model.blocks[-1].proj  # type: ignore[assignment]
+    with torch.inference_mode():
+        spread = float(model(clip).std())
+    head.weight.data.mul_(2 / max(spread, 1e-30))
