@@ -1,8 +1,8 @@
 """The journal: an SQLite file into which every scored video goes at once, and stays.
 
-One file a rank, written by that rank alone. A video's row is one transaction, synced to the
-disk: a process killed at any moment, or a machine that loses power, loses at most the video
-it was at. The rollback journal is used and not WAL, which does not work on network drives.
+One file a rank, written by that rank alone. What is written is one transaction, synced to the
+disk: a process killed at any moment, or a machine that loses power, loses at most the last
+video or two. The rollback journal is used and not WAL, which does not work on network drives.
 A journal is whole in itself: it holds the list of videos, the entry and the settings, so that
 a report needs nothing else.
 """
@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -24,9 +26,20 @@ from ptv_hub.datasets import Item
 from ptv_hub.entry import Entry, Protocol, Record
 from ptv_hub.errors import EvaluationError, WriteError
 
-__all__ = ["Header", "Journal", "Row", "Settings", "done", "journals", "name_of", "same_settings"]
+__all__ = [
+    "Header",
+    "Journal",
+    "Row",
+    "Settings",
+    "Writer",
+    "done",
+    "journals",
+    "name_of",
+    "same_settings",
+]
 
 VERSION = 1
+_WAITING = 16  # rows
 _SUFFIX = ".sqlite"
 _TABLES = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -269,6 +282,49 @@ class Journal:
                 found=error,
                 fix="move it away and run the same again; only its videos are scored anew",
             ) from error
+
+
+class Writer:
+    """Adds rows beside the model's work: a disk takes milliseconds to sync, as a GPU for a video.
+
+    What waits while one transaction is synced goes into the next. A context manager; on
+    leaving it all rows are on the disk.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._waiting: Queue[Row | None] = Queue(maxsize=_WAITING)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="ptv_hub-journal", daemon=True)
+
+    def add(self, row: Row) -> None:
+        """Have a row written. Raises WriteError if an earlier one could not be."""
+        if self._error is not None:
+            raise self._error
+        self._waiting.put(row)
+
+    def _run(self) -> None:
+        while True:
+            rows = [self._waiting.get()]
+            while not self._waiting.empty():
+                rows.append(self._waiting.get())
+            if self._error is None:
+                try:
+                    self._journal.add(*(row for row in rows if row is not None))
+                except BaseException as error:  # raised where the rows come from
+                    self._error = error
+            if rows[-1] is None:
+                return
+
+    def __enter__(self) -> Writer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._waiting.put(None)
+        self._thread.join()
+        if self._error is not None and error is None:
+            raise self._error
 
 
 def _plain(header: Header) -> dict[str, Any]:

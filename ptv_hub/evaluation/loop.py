@@ -22,7 +22,7 @@ from ptv_hub.entry import Entry, Protocol
 from ptv_hub.errors import EvaluationError, UsageError, WriteError, WrongInput
 from ptv_hub.evaluation import shards
 from ptv_hub.evaluation.decoding import End, Failure, Message, Pool, decode
-from ptv_hub.evaluation.journal import Header, Journal, Row, Settings, done, name_of
+from ptv_hub.evaluation.journal import Header, Journal, Row, Settings, Writer, done, name_of
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.evaluation.summary import Collected, collect, summarize, write_scores
 from ptv_hub.files import atomic_write
@@ -113,8 +113,8 @@ def evaluate(
         journal.begin(header, listing.items, _facts(model, size, workers, queue))
         scorer = _Scorer(model, protocol, size, dtype, keep_views)
         bar = stack.enter_context(_bar(listing, known, queue, progress))
-        with scorer.activated(), torch.inference_mode():
-            _score_all(scorer, journal, listing, known, queue, workers, bar)
+        with scorer.activated(), torch.inference_mode(), Writer(journal) as writer:
+            _score_all(scorer, writer, listing, known, queue, workers, bar)
         queue.wait_for_all()
         if queue.rank:
             return None
@@ -249,7 +249,7 @@ def _bar(
 
 def _score_all(
     scorer: _Scorer,
-    journal: Journal,
+    writer: Writer,
     listing: Listing,
     known: dict[str, bool],
     queue: shards.Queue,
@@ -261,7 +261,7 @@ def _score_all(
 
     def keep(item: Item, row: Row) -> None:
         nonlocal right, scored, failed
-        journal.add(row)
+        writer.add(row)
         if row.scores is None:
             failed += 1
         else:
