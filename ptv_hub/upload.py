@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from ptv_hub import hub
+from ptv_hub import hub, offline
 from ptv_hub._version import __version__
 from ptv_hub.entry import Record
 from ptv_hub.errors import PtvHubError, PublishError
@@ -43,8 +43,8 @@ class Pushed(Record):
     url: str
     digest: str
     files: tuple[FileState, ...]
-    created: bool
-    """Whether the repository was not there before."""
+    created: bool | None
+    """Whether the repository was not there before; ``None`` where the Hub could not be asked."""
     commit: str | None
     """What the repository stands at; ``None`` for a dry run."""
     pull_request: str | None
@@ -79,7 +79,8 @@ def upload(
     paths = [folder / name for name in FILES if (folder / name).is_file()]
     with _refusals(repo_id):
         api = _api()
-        state = _Remote.of(api, repo_id, revision, [p.name for p in paths])
+        names = [p.name for p in paths]
+        state = _asked(api, repo_id, revision, names, without=dry_run)
         if private and state.public:
             raise PublishError(
                 "the repository is public already",
@@ -94,7 +95,7 @@ def upload(
             url=f"{api.endpoint}/{repo_id}",
             digest=config.weights.digest,
             files=tuple(_state(p, p in changed, dry_run) for p in paths),
-            created=not state.exists,
+            created=None if state.exists is None else not state.exists,
             commit=None if dry_run else state.head,
             pull_request=None,
             dry_run=dry_run,
@@ -122,10 +123,27 @@ def _api() -> HfApi:
     return HfApi(library_name="ptv_hub", library_version=__version__)
 
 
+def _asked(
+    api: HfApi, repo_id: str, revision: str | None, names: list[str], *, without: bool
+) -> _Remote:
+    """What stands there; ``without`` a network it is unknown, and no error."""
+    variable = offline.forbidden_by()
+    if variable is not None and not without:
+        raise PublishError(
+            f"nothing is pushed while {variable} is set", where=repo_id, fix=f"unset {variable}"
+        )
+    try:
+        return _Remote(exists=None) if variable else _Remote.of(api, repo_id, revision, names)
+    except Exception as error:
+        if without and _status(error) is None and _is_connection(error):
+            return _Remote(exists=None)
+        raise
+
+
 class _Remote(Record):
     """What stands in a repository."""
 
-    exists: bool
+    exists: bool | None
     has_revision: bool = False
     public: bool = False
     head: str | None = None
@@ -236,17 +254,33 @@ _REASONS = {
 """HTTP status -> what it means here, what to do."""
 
 
-def _refusal(repo_id: str, error: BaseException) -> PublishError:
-    status = None
+def _status(error: BaseException) -> int | None:
+    """HTTP status behind an error, or behind one that it came from."""
     cause: BaseException | None = error
-    while cause is not None and status is None:
-        status = getattr(getattr(cause, "response", None), "status_code", None)
+    while cause is not None:
+        status: int | None = getattr(getattr(cause, "response", None), "status_code", None)
+        if status is not None:
+            return status
         cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _is_connection(error: BaseException) -> bool:
+    from huggingface_hub import errors
+
+    return isinstance(error, (OSError, errors.HTTPError))  # type: ignore[attr-defined]
+
+
+def _refusal(repo_id: str, error: BaseException) -> PublishError:
+    status = _status(error)
+    last = error.__cause__ or error
+    broken = ""
+    if status is None and (_is_connection(error) or _is_connection(last)):
+        broken = ": no connection to the Hub, or it broke"
     what, fix = _REASONS.get(
         status or 0,
-        ("a model could not be pushed", "push again; what has arrived is not sent twice"),
+        (f"a model could not be pushed{broken}", "push again; what has arrived is not sent twice"),
     )
-    last = error.__cause__ or error
     lines = [line.strip() for line in str(last).splitlines() if line.strip()]
     return PublishError(
         f"{what} ({status})" if status else what,

@@ -222,6 +222,18 @@ def test_a_dry_run_changes_nothing(server, prepared):
     assert not server.asked("POST")
 
 
+def test_a_dry_run_needs_no_network(prepared, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    told = upload(prepared, NAME, dry_run=True)
+    assert told.created is None
+    assert {f.state for f in told.files} == {"would be uploaded"}
+    with pytest.raises(PublishError, match="no connection"):
+        upload(prepared, NAME)
+    monkeypatch.setenv("PTV_HUB_OFFLINE", "1")
+    with pytest.raises(PublishError, match="PTV_HUB_OFFLINE is set"):
+        upload(prepared, NAME)
+
+
 def test_private_branch_and_pull_request(server, prepared, tmp_path):
     upload(prepared, NAME, private=True)
     assert server.repositories[NAME].private

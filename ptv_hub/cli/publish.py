@@ -282,8 +282,12 @@ def _summary(done: Pushed) -> str:
 def _show(done: Pushed) -> None:
     from ptv_hub.report import print_table
 
-    there = "would be made" if done.dry_run else "made"
-    rows = [["repository", f"{done.url} ({there if done.created else 'is there'})"]]
+    there = "is there"
+    if done.created is None:
+        there = "not asked: no connection"
+    elif done.created:
+        there = "would be made" if done.dry_run else "made"
+    rows = [["repository", f"{done.url} ({there})"]]
     rows += [[f.name, f"{f.state}, {f.size / 1e6:.2f} MB"] for f in done.files]
     rows.append(["digest", done.digest])
     if done.commit:
