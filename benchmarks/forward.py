@@ -28,7 +28,6 @@ NAMES = (
 )
 VARIANTS = ("eager", "eager+kept", "torch", "torch+kept", "openvino", "torch:bf16", "compile+kept")
 """``+kept``: freed memory stays with the process; ``:bf16``: another type than fp32."""
-CALLS = 5
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +56,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         start = clock()
         scores = model(views)
         first = clock() - start
-        for _ in range(CALLS):
+        for _ in range(case["calls"]):
             start = clock()
             model(views)
             seconds.append(clock() - start)
@@ -76,6 +75,7 @@ def main() -> None:
 
     parser = measuring.parser(__doc__)
     parser.add_argument("names", nargs="*", default=NAMES)
+    parser.add_argument("--calls", type=int, default=5, help="after the first, of each process")
     parser.add_argument("--variants", default=",".join(VARIANTS))
     args = parser.parse_args()
     variants = args.variants.split(",")
@@ -84,7 +84,13 @@ def main() -> None:
         for name in args.names:
             weights = draw.write(name, f"{folder}/{name}.pyth", training=False)
             cases = [
-                {"name": name, "clock": args.clock, "weights": str(weights), "variant": v}
+                {
+                    "name": name,
+                    "clock": args.clock,
+                    "weights": str(weights),
+                    "variant": v,
+                    "calls": args.calls,
+                }
                 for v in variants
             ]
             found = measuring.alternately(__file__, cases, args.repeats, folder)

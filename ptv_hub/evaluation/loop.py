@@ -375,7 +375,11 @@ class _Scorer:
 
     def _forward(self, views: list[Tensor]) -> Tensor:
         """Scores of a batch of views, float32, shape (B, classes)."""
-        batch = torch.stack(views).to(self._device)
+        batch = torch.stack(views)
+        if self._device.type == "cuda":
+            # From pinned memory the copy runs beside the model's work on the last batch.
+            batch = batch.pin_memory()
+        batch = batch.to(self._device, non_blocking=True)
         with self._cast:
             scores = self._model(pack(batch, self.entry.input))
         wanted = (len(views), self.entry.num_classes)
