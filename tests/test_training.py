@@ -291,3 +291,25 @@ def test_precise_statistics_are_those_of_the_batches(videos, tmp_path):
     differing = {key for key in one if not torch.equal(one[key], two[key])}
     assert differing
     assert all("running_" in key or "num_batches" in key for key in differing)
+
+
+@pytest.mark.slow
+def test_a_drawn_x3d_learns_motion_and_nothing_else(tmp_path):
+    """The task of docs/training.md: some eight minutes on 2 cores."""
+    write_all(tmp_path / "motion", train=80, val=20, size=44)
+    draw.write("Kinetics/X3D_XS", tmp_path / "X3D_XS.pyth", training=False)
+    arguments = ["finetune", "x3d_xs", "--data", tmp_path / "motion", "-o", tmp_path / "moves"]
+    arguments += ["--weights", tmp_path / "X3D_XS.pyth", "--crop", 40, "--no-flip"]
+    arguments += ["--epochs", 24, "--batch-size", 16, "--lr", 0.05, "--control", "--json"]
+    arguments += ["MODEL.DROPOUT_RATE", 0.0]
+    done = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["videos"] == 120
+    assert result["last_value"] >= 95
+    # Four standard errors of 120 guesses of which a fifth is right.
+    assert result["control"] <= 20 + 4 * 100 * (0.2 * 0.8 / 120) ** 0.5
+    clip = str(tmp_path / "motion" / "val" / "left" / "0000.mp4")
+    said = CliRunner().invoke(app, ["predict", result["model"], clip, "--json"])
+    assert said.exit_code == 0, said.output
+    assert set(load(result["model"]).entry.labels) == set(CLASSES)
