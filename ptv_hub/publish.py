@@ -80,6 +80,7 @@ def prepare(
     """
     folder = Path(folder)
     path, source, vouched_by = _source(item, weights, progress)
+    item = _without_repository(item)
     file = checkpoint.read(path)
     official = layouts.convert(file.tensors, layouts.detect(file.tensors), layouts.OFFICIAL)
     load_weights(build(item, device="meta"), official, where=path)
@@ -158,8 +159,18 @@ def _source(
     from ptv_hub.fetch import fetch
 
     fetched = fetch(item, progress=progress)
+    if hub.is_address(fetched.artifact.base_url):
+        return fetched.path, fetched.artifact.base_url, None
     known = fetched.artifact.sha256 is not None
     return fetched.path, _origin(fetched.artifact), fetched.vouched_by if known else None
+
+
+def _without_repository(item: Entry) -> Entry:
+    """The entry without what a repository says of its own file: that vouches for nothing."""
+    others = tuple(a for a in item.artifacts if not hub.is_address(a.base_url))
+    if others == item.artifacts:
+        return item
+    return item.model_copy(update={"artifacts": others, "digest": None})
 
 
 def _origin(artifact: Artifact) -> str:

@@ -381,6 +381,20 @@ def test_weights_that_fail_a_check_are_not_published(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_passing_a_repository_on_vouches_for_nothing(prepared, tmp_path):
+    item = ptv_hub.entry(f"local-dir:{prepared}")
+    config = publish.prepare(item, tmp_path, repo_id="org/again", progress=False)
+    before = json.loads((prepared / "config.json").read_text())
+    assert config.provenance.vouched_by is None
+    assert config.provenance.source == f"local-dir:{prepared}"
+    assert config.weights.sha256 != before["provenance"]["sha256"]
+    assert config.weights.digest == before["weights"]["digest"]
+    card = (tmp_path / "README.md").read_text()
+    assert "(published for the zoo's own file)" in card
+    assert "| tensors | digest | unknown |" in card
+    assert [a["zoo"] for a in config.entry["artifacts"]] == ["pyslowfast", "official"]
+
+
 # ---------------------------------------------------------------------------- the whole zoo
 
 
