@@ -101,9 +101,10 @@ def prepare(
     except OSError as error:
         raise WriteError.because(error, folder) from error
     target = folder / WEIGHTS_FILE
-    # Nothing that changes from run to run goes in: the same weights must give the same file.
+    # Only what follows from the weights goes in: the same ones give the same file, whatever
+    # file they were read from, and are not uploaded twice. All else stands in the config.
     metadata = {"entry": item.name, "layout": layouts.OFFICIAL, "digest": found_digest}
-    checkpoint.write(target, official, metadata={**metadata, "source": source})
+    checkpoint.write(target, official, metadata=metadata)
     config = HubConfig.of(
         item,
         WeightsFile(size=target.stat().st_size, sha256=sha256_of(target), digest=found_digest),
@@ -153,16 +154,22 @@ def _source(
     """Path of the weights, how the card names them, and who vouches for their hash."""
     if weights is not None:
         path = hub.local_file(weights, progress=progress)
-        # A folder's name may tell more than its owner wants; a repository's is public.
-        told = os.fspath(weights) if hub.is_address(weights) else f"local file {path.name}"
-        return path, told, None
+        return path, _told(os.fspath(weights)), None
     from ptv_hub.fetch import fetch
 
     fetched = fetch(item, progress=progress)
     if hub.is_address(fetched.artifact.base_url):
-        return fetched.path, fetched.artifact.base_url, None
+        return fetched.path, _told(fetched.artifact.base_url), None
     known = fetched.artifact.sha256 is not None
     return fetched.path, _origin(fetched.artifact), fetched.vouched_by if known else None
+
+
+def _told(source: str) -> str:
+    """How a card names a source: folders may tell more than their owner wants, the Hub is public."""
+    if source.startswith("hf-hub:"):
+        return source
+    kind = "folder" if hub.is_address(source) else "file"
+    return f"local {kind} {Path(source.removeprefix('local-dir:')).name}"
 
 
 def _without_repository(item: Entry) -> Entry:

@@ -386,9 +386,10 @@ def test_passing_a_repository_on_vouches_for_nothing(prepared, tmp_path):
     config = publish.prepare(item, tmp_path, repo_id="org/again", progress=False)
     before = json.loads((prepared / "config.json").read_text())
     assert config.provenance.vouched_by is None
-    assert config.provenance.source == f"local-dir:{prepared}"
-    assert config.weights.sha256 != before["provenance"]["sha256"]
-    assert config.weights.digest == before["weights"]["digest"]
+    assert config.provenance.source == f"local folder {prepared.name}"
+    assert config.provenance.sha256 == before["weights"]["sha256"]
+    # The same weights, from another file: the same bytes.
+    assert config.weights.model_dump() == before["weights"]
     card = (tmp_path / "README.md").read_text()
     assert "(published for the zoo's own file)" in card
     assert "| tensors | digest | unknown |" in card
