@@ -165,7 +165,7 @@ def _source(
 
 
 def _told(source: str) -> str:
-    """How a card names a source: folders may tell more than their owner wants, the Hub is public."""
+    """How a card names a source: the Hub is public, a path may tell more than its owner wants."""
     if source.startswith("hf-hub:"):
         return source
     kind = "folder" if hub.is_address(source) else "file"
