@@ -182,6 +182,11 @@ class _Run:
         self._check_sizes()
 
     @property
+    def _scaler(self) -> Any:
+        """The loss scaler of half precision on a GPU; ``None`` elsewhere."""
+        return getattr(self.fabric.strategy.precision, "scaler", None)
+
+    @property
     def _many(self) -> bool:
         return bool(self.fabric.world_size > 1)
 
@@ -223,6 +228,12 @@ class _Run:
         file = None
         if resume and not restart and last.is_file():
             position, file = self._position(last, position)
+        model, optimizer = self._model_and_optimizer(file is None)
+        bare: VideoModel = model.module if hasattr(model, "module") else model
+        if file is not None:
+            restore(file, bare, optimizer.optimizer)
+            if self._scaler is not None and "scaler_state" in file.training:
+                self._scaler.load_state_dict(file.training["scaler_state"])
         check_videos(
             self._share((*self.source.train, *self.source.val)),
             spec,
@@ -231,10 +242,6 @@ class _Run:
             progress=lambda done, total: self._say(Progress("check", done, total)),
         )
         self.fabric.barrier()
-        model, optimizer = self._model_and_optimizer(file is None)
-        bare: VideoModel = model.module if hasattr(model, "module") else model
-        if file is not None:
-            restore(file, bare, optimizer.optimizer)
         clips = TrainingClips(
             self.source.train,
             spec,
@@ -461,7 +468,9 @@ class _Run:
 
     def _save(self, name: str, bare: VideoModel, optimizer: Any, position: Position) -> None:
         if self.rank == 0:
-            save(self.output / name, bare, optimizer.optimizer, self.config, position)
+            scaler = None if self._scaler is None else self._scaler.state_dict()
+            path = self.output / name
+            save(path, bare, optimizer.optimizer, self.config, position, scaler=scaler)
             self._saved_at = time.monotonic()
 
     def _result(
