@@ -123,8 +123,9 @@ class Gate(nn.Module):
         self.squeeze, self.excite = _linear(squeeze), _linear(excite)
 
     def forward(self, x: Tensor) -> Tensor:
-        # (B, C, T, H, W) -> (B, T * H * W, C), a view of channels_last_3d
-        means = x.permute(0, 2, 3, 4, 1).flatten(1, 3).mean(dim=1)
+        # (B, C, T, H, W) -> (B, T, H * W, C), a view of channels_last_3d; the mean of the frames'
+        # means, since the kernel for one mean of all is half as fast.
+        means = x.permute(0, 2, 3, 4, 1).flatten(2, 3).mean(dim=2).mean(dim=1)
         gate = self.excite(self.squeeze(means).relu_()).sigmoid_()
         return x.mul_(gate[:, :, None, None, None].to(x.dtype))
 
