@@ -273,7 +273,7 @@ class Journal:
                 else "the journal cannot be opened",
                 where=self.path,
                 found=error,
-                fix="make room or mend it and run the same again: what was scored so far is kept",
+                fix="make room, or mend the disk, and run the same again: what was scored is kept",
             ) from error
         except sqlite3.DatabaseError as error:
             raise EvaluationError(
