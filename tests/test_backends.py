@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -287,3 +288,20 @@ def test_a_hollow_model_is_the_whole_one_without_its_numbers(name):
         k: (t.shape, t.dtype) for k, t in whole.items()
     }
     assert {tensor.device.type for tensor in hollow.values()} == {"meta"}
+
+
+@pytest.mark.slow
+def test_bench_measures_each_backend_and_their_difference():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "ptv_hub", "bench", "x3d_xs", "--json"]
+        + ["--calls", "2", "--batch-views", "1", "--backend", "eager", "--backend", "torch"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    eager, fast = json.loads(done.stdout)["rows"]
+    assert (eager["backend"], fast["backend"]) == ("eager", "torch")
+    assert eager["difference"] == 0 < fast["difference"] <= FP32
+    assert fast["views_per_second"] > 0
