@@ -293,8 +293,10 @@ def test_a_hollow_model_is_the_whole_one_without_its_numbers(name):
 @pytest.mark.slow
 def test_bench_measures_each_backend_and_their_difference():
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "ptv_hub", "bench", "x3d_xs", "--json"]
-        + ["--calls", "2", "--batch-views", "1", "--backend", "eager", "--backend", "torch"],
+        [
+            *(sys.executable, "-W", "ignore", "-m", "ptv_hub", "bench", "x3d_xs", "--json"),
+            *("--calls", "2", "--batch-views", "1", "--backend", "eager", "--backend", "torch"),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
