@@ -157,6 +157,14 @@ def test_a_journal_of_another_version(tmp_path):
         Journal(tmp_path / name_of(0))
 
 
+def test_a_journal_with_another_header(tmp_path):
+    begun(tmp_path / name_of(0)).close()
+    with sqlite3.connect(tmp_path / name_of(0)) as database:
+        database.execute("UPDATE header SET value = '{}' WHERE name = 'settings'")
+    with pytest.raises(EvaluationError, match="another version"):
+        done(tmp_path, settings())
+
+
 def test_a_full_disk_takes_nothing_that_was_kept(tmp_path):
     path = tmp_path / name_of(0)
     with begun(path) as journal:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from ptv_hub.datasets import Item
 from ptv_hub.entry import Entry, Protocol, Record
@@ -134,13 +135,7 @@ class Journal:
             self._database.execute("PRAGMA synchronous = FULL")
             version = self._database.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, VERSION):
-            raise EvaluationError(
-                "a journal was written by another version of ptv_hub",
-                where=path,
-                expected=f"format {VERSION}",
-                found=f"format {version}",
-                fix="use that version, or another --out",
-            )
+            raise self._foreign(f"format {version}")
         self.is_new = version == 0
 
     def begin(
@@ -200,7 +195,10 @@ class Journal:
     def header(self) -> Header:
         with self._guard():
             rows = self._database.execute("SELECT name, value FROM header").fetchall()
-        return Header.model_validate({name: json.loads(value) for name, value in rows})
+        try:
+            return Header.model_validate({name: json.loads(value) for name, value in rows})
+        except (ValidationError, json.JSONDecodeError) as error:
+            raise self._foreign(str(error).splitlines()[0]) from error
 
     def items(self) -> list[Item]:
         """The list of videos; where they lay is not kept."""
@@ -240,6 +238,15 @@ class Journal:
             of_views = None if kept is None else np.frombuffer(kept, "<f4").reshape(num_views, -1)
             told = tuple(json.loads(notes))
             yield Row(item_id, values_, of_views, num_views, reason, error, told, decoding, model)
+
+    def _foreign(self, found: str) -> EvaluationError:
+        return EvaluationError(
+            "a journal was written by another version of ptv_hub",
+            where=self.path,
+            expected=f"format {VERSION}",
+            found=found,
+            fix="use that version, or another --out",
+        )
 
     def close(self) -> None:
         self._database.close()
