@@ -170,7 +170,9 @@ class Listing:
                 expected=f"labels of {entry.name}, 0 to {entry.num_classes - 1}",
                 found=items[0].problem,
             )
-        return dataclasses.replace(self, items=tuple(items), notes=(*self.notes, *notes))
+        return dataclasses.replace(
+            self, items=tuple(items), notes=tuple(dict.fromkeys((*self.notes, *notes)))
+        )
 
 
 def _unique(items: Iterable[Item]) -> tuple[list[Item], list[str]]:
