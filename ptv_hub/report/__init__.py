@@ -41,9 +41,6 @@ def print_table(
         box=SIMPLE_HEAD,
         pad_edge=False,
         header_style="bold",
-        title=title,
-        title_justify="left",
-        title_style="bold",
         show_header=any(columns),
     )
     for index, column in enumerate(columns):
@@ -56,6 +53,9 @@ def print_table(
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False, markup=False, emoji=False)
+    if title is not None:
+        # Not the table's own, which would fold a long path to the table's width.
+        console.print(title, style="bold", soft_wrap=True)
     if console.is_terminal:
         console.print(table)
         return
