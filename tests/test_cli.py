@@ -46,6 +46,15 @@ def test_list_as_a_table_names_every_model_and_leaves_no_trailing_blanks():
     assert "x3d_s " not in filtered.stdout
 
 
+def test_a_long_title_is_not_folded_in_a_pipe(capsys):
+    """A title is often a path, and is read by what reads the pipe."""
+    from ptv_hub.report import print_table
+
+    path = f"/videos/{'long' * 60}.mp4"
+    print_table(["label", "score"], [["abseiling", "0.5"]], title=path)
+    assert path in capsys.readouterr().out.splitlines()
+
+
 def test_list_without_a_match_says_so_on_stderr():
     done = run("list", "nothing*")
     assert (done.returncode, done.stdout) == (0, "")
