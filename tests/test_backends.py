@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -248,6 +249,42 @@ def _python(code: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_no_call_puts_packed_weights_in_order_again(tmp_path):
+    """oneDNN itself says what it runs: after the first call, of each shape, no reorder."""
+    program = """
+import sys, torch, ptv_hub
+from ptv_hub.load import load
+model = load(ptv_hub.entry("x3d_xs"), pretrained=False, optimize="torch")
+clips = [torch.randn(batch, 3, 4, 182, 182) for batch in (3, 1)]
+for turn in range(2):
+    for clip in clips:
+        print(f"turn {turn}", flush=True)
+        model(clip)
+"""
+    environment = {**os.environ, "ONEDNN_VERBOSE": "1", "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, again = done.stdout.split("turn 1", 1)
+    assert "exec,cpu,reorder" in first
+    assert "exec,cpu,convolution" in again
+    assert "exec,cpu,reorder" not in again
+
+
+def test_packed_weights_of_two_shapes_are_kept(model):
+    fast = backends.optimize(model)
+    conv = next(m for m in fast.modules() if isinstance(m, FusedConv))
+    for batch in (3, 1, 2, 2):
+        clip = torch.randn(batch, 3, 4, 182, 182, generator=torch.Generator().manual_seed(batch))
+        assert torch.allclose(fast(clip), model(clip), atol=1e-4)
+        assert len(conv._packed) <= 2
+    assert [shape[0] for shape in conv._packed] == [1, 2]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's setting")

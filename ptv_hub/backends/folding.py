@@ -24,6 +24,9 @@ __all__ = ["FusedConv", "Gate", "Residual", "fold", "pack"]
 _ACTIVATIONS = {"ReLU": "relu", "Swish": "swish"}
 """Class of a module -> name of the kernel's own activation. Swish is pytorchvideo's SiLU."""
 
+_SHAPES = 2
+"""Of inputs, for which packed weights are kept: full batches, and a last one that is not."""
+
 
 class FusedConv(nn.Module):
     """A convolution with its batch norm in the weights, and the activation behind it."""
@@ -40,7 +43,7 @@ class FusedConv(nn.Module):
         self.activation = activation
         self.stride, self.padding = conv.stride, conv.padding
         self.dilation, self.groups = conv.dilation, conv.groups
-        self._packed: Tensor | None = None
+        self._packed: dict[torch.Size, Tensor] | None = None
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """``activation(conv(x) + other)``."""
@@ -59,9 +62,7 @@ class FusedConv(nn.Module):
 
     def pack(self) -> None:
         """From now on use oneDNN's kernel, which adds and activates before it writes."""
-        self._packed = torch.ops.mkldnn._reorder_convolution_weight(
-            self.weight.detach(), self.padding, self.stride, self.dilation, self.groups
-        )
+        self._packed = {}
 
     def cast(self, dtype: torch.dtype) -> None:
         """Compute in another type: the weights are converted once, not at every call."""
@@ -74,14 +75,35 @@ class FusedConv(nn.Module):
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def _fused(self, x: Tensor, other: Tensor | None) -> Tensor:
+        weight = self._packed_for(x.shape)
         shape = self.padding, self.stride, self.dilation, self.groups
         run = torch.ops.mkldnn._convolution_pointwise
         if other is None:
-            return run(x, self._packed, self.bias, *shape, self.activation, [], "")  # type: ignore[no-any-return]
+            return run(x, weight, self.bias, *shape, self.activation, [], "")  # type: ignore[no-any-return]
         unary = None if self.activation == "none" else self.activation
         return run.binary(  # type: ignore[no-any-return]
-            x, other, self._packed, self.bias, *shape, "add", 1.0, unary, [], None
+            x, other, weight, self.bias, *shape, "add", 1.0, unary, [], None
         )
+
+    def _packed_for(self, shape: torch.Size) -> Tensor:
+        """The weights in the order in which the kernel for inputs of this shape wants them.
+
+        Packed for another shape they would be put in order at every call, which for a layer of
+        many channels takes longer than the convolution.
+        """
+        assert self._packed is not None
+        if shape not in self._packed:
+            if len(self._packed) == _SHAPES:
+                del self._packed[next(iter(self._packed))]
+            self._packed[shape] = torch.ops.mkldnn._reorder_convolution_weight(
+                self.weight.detach(),
+                self.padding,
+                self.stride,
+                self.dilation,
+                self.groups,
+                list(shape),
+            )
+        return self._packed[shape]
 
 
 def _folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm3d) -> tuple[Tensor, Tensor]:
