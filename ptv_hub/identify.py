@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from pydantic import ValidationError
 from torch import Tensor
 
 from ptv_hub import checkpoint, layouts
@@ -13,11 +16,22 @@ from ptv_hub.builders import shapes
 from ptv_hub.checkpoint import Checkpoint
 from ptv_hub.digest import digest
 from ptv_hub.entry import Entry, Record
-from ptv_hub.errors import LayoutError
+from ptv_hub.errors import CheckpointError, LayoutError
 from ptv_hub.files import sha256_of
 from ptv_hub.manifest import entries
 
-__all__ = ["Candidate", "Identity", "candidates", "config_claims", "identify"]
+__all__ = [
+    "RECORD",
+    "Candidate",
+    "Identity",
+    "candidates",
+    "config_claims",
+    "identify",
+    "recorded",
+]
+
+RECORD = "ptv_hub"
+"""Key under which a run's checkpoint holds what PySlowFast has no place for, its entry too."""
 
 Evidence = Literal[
     "file hash",
@@ -167,6 +181,40 @@ def config_claims(file: Checkpoint) -> dict[str, Any]:
     except (yaml.YAMLError, KeyError, TypeError):
         return {}
     return stated
+
+
+def recorded(path: str | os.PathLike[str]) -> Entry | None:
+    """The entry that a run wrote into its checkpoint: classes, input and protocol of its own.
+
+    ``None`` where the file holds none, as PySlowFast's own checkpoints do. Its name, like all
+    that a file says of itself, proves nothing.
+
+    Raises:
+        UnreadableFile, UnsafeFile, CheckpointError: no checkpoint, no safe one, or one with a
+            record that cannot be understood.
+    """
+    record = None if _surely_without(path) else checkpoint.read(path).training.get(RECORD)
+    if record is None:
+        return None
+    try:
+        return Entry.model_validate_json(record["entry"])
+    except (KeyError, TypeError, ValidationError) as error:
+        raise CheckpointError(
+            "a checkpoint's record of its model cannot be understood",
+            where=path,
+            found=str(error).splitlines()[0],
+            fix="a newer ptv_hub may have written it; the run's folder 'model' holds it as well",
+        ) from error
+
+
+def _surely_without(path: str | os.PathLike[str]) -> bool:
+    """Whether a zip's pickle does not even name the record: most files, told in milliseconds."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            pickles = [name for name in file.namelist() if name.endswith("/data.pkl")]
+            return bool(pickles) and all(RECORD.encode() not in file.read(p) for p in pickles)
+    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return False
 
 
 _CLAIMS = {

@@ -20,14 +20,13 @@ from ptv_hub import checkpoint, layouts
 from ptv_hub.builders import VideoModel
 from ptv_hub.entry import Record
 from ptv_hub.errors import CheckpointError
+from ptv_hub.identify import RECORD
 from ptv_hub.load import load_weights
 from ptv_hub.pyslowfast_config import Config, to_yaml
 
 __all__ = ["BEST", "LAST", "Position", "read_position", "restore", "save"]
 
 LAST, BEST = "last.pyth", "best.pyth"
-OURS = "ptv_hub"
-"""Key of what PySlowFast has no place for."""
 
 
 class Position(Record):
@@ -75,7 +74,7 @@ def save(
         "epoch": position.epoch - 1,
         "optimizer_state": optimizer.state_dict(),
         "cfg": to_yaml(config, complete=True),
-        OURS: {
+        RECORD: {
             "position": position.model_dump(mode="json"),
             "entry": config.entry.model_dump_json(),
             "recipe": config.recipe.model_dump_json(),
@@ -94,7 +93,7 @@ def read_position(path: Path, config: Config) -> tuple[Position, checkpoint.Chec
     """
     file = checkpoint.read(path)
     try:
-        ours = file.training[OURS]
+        ours = file.training[RECORD]
         position = Position.model_validate(ours["position"])
         recipe, entry = json.loads(ours["recipe"]), json.loads(ours["entry"])
     except (KeyError, TypeError, ValueError, ValidationError) as error:
