@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptv_hub.errors import UsageError
+from ptv_hub.cli.asked import NAME, ConfigFile, Opts, asked
+from ptv_hub.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from ptv_hub.datasets import Listing
@@ -39,7 +40,9 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    name: Annotated[str | None, typer.Argument(help="Hub name, zoo name or config path.")] = None,
+    name: Annotated[str | None, typer.Argument(help=NAME)] = None,
+    opts: Opts = None,
+    config: ConfigFile = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of the annotation files, or one of them; or a folder a class."),
@@ -113,35 +116,46 @@ def evaluate(
 
         torchrun --nproc-per-node 8 -m ptv_hub eval X3D_L --data kinetics400 --out runs/x3d_l
 
+        ptv-hub eval --config X3D_M.yaml DATA.PATH_TO_DATA_DIR kinetics400 TEST.NUM_SPATIAL_CROPS 1
+
         ptv-hub eval --report runs/x3d_l
 
         ptv-hub eval --merge node0 --merge node1 --out joined
     """
     if report is not None or merge:
-        _no_run(name, data)
+        _no_run(name, config, data)
         result = _reported(report) if report is not None else _merged(merge or [], out)
         _print(result, json)
         raise typer.Exit(int(strict and result.failed))
-    if name is None or data is None:
+    if config is None and (name is None or data is None):
         raise UsageError(
-            "nothing to evaluate", expected="NAME and --data DIR", fix="ptv-hub eval --help"
+            "nothing to evaluate",
+            expected="NAME and --data DIR, or --config X.yaml",
+            fix="ptv-hub eval --help",
         )
     from ptv_hub import datasets
     from ptv_hub.evaluation import evaluate as run
-    from ptv_hub.hub import entry
     from ptv_hub.load import load
     from ptv_hub.predict import protocol_for
     from ptv_hub.report.evaluation import write_report
 
-    item = entry(name)
-    protocol = protocol_for(item, views, clip_sampling)
+    wanted = asked(name, opts, config=config, weights=weights)
+    item, data, videos = wanted.entry, data or wanted.data, videos or wanted.videos
+    if data is None:
+        raise ConfigError(
+            "the config names no data",
+            where=config,
+            expected="DATA.PATH_TO_DATA_DIR",
+            fix="--data DIR, or add: DATA.PATH_TO_DATA_DIR DIR",
+        )
+    protocol = protocol_for(wanted.to_run, views, clip_sampling)
     listing = _part(datasets.read(item, data, videos=videos), limit, sample, seed)
     for note in listing.notes:
         typer.echo(f"note: {note}", err=True)
     folder = out or Path(f"eval-{item.name}")
     try:
         found = run(
-            _on_backend(load(name, weights=weights).to(_device(device)), backend, dtype),
+            _on_backend(load(item, weights=wanted.weights).to(_device(device)), backend, dtype),
             listing,
             protocol,
             out=folder,
@@ -162,11 +176,11 @@ def evaluate(
     raise typer.Exit(int(strict and found.failed))
 
 
-def _no_run(name: str | None, data: Path | None) -> None:
-    if name is not None or data is not None:
+def _no_run(name: str | None, config: Path | None, data: Path | None) -> None:
+    if name is not None or config is not None or data is not None:
         raise UsageError(
             "--report and --merge need no model and no data: all is in the journals",
-            fix="leave NAME and --data out",
+            fix="leave NAME, --config and --data out",
         )
 
 

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ptv_hub.cli.asked import NAME, Asked, ConfigFile, asked_with_videos
 from ptv_hub.errors import PtvHubError, UsageError, WriteError
 from ptv_hub.report import print_json, print_table
 
 if TYPE_CHECKING:
+    from ptv_hub.entry import Entry
     from ptv_hub.predict import Prediction
 
-Name = Annotated[str, typer.Argument(help="Hub name, zoo name or config path.")]
+Name = Annotated[str | None, typer.Argument(help=f"{NAME} None with --config.")]
 Videos = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        metavar="VIDEO...",
-        help="Files, URLs, globs, folders of frames (JPEG, PNG), or folders of any of these.",
+        metavar="VIDEO",
+        help="Files, URLs, globs, folders of frames (JPEG, PNG), or folders of any of these; "
+        "with --config KEY VALUE pairs may follow.",
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="A local file in place of the zoo's.")]
@@ -64,8 +67,9 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    name: Name,
-    videos: Videos,
+    name: Name = None,
+    videos: Videos = None,
+    config: ConfigFile = None,
     weights: Weights = None,
     views: Views = None,
     top_k: Annotated[
@@ -107,6 +111,10 @@ def predict(
         ptv-hub predict Charades/SLOW_8x8_R50 frames/ --threshold 0.3
 
         ptv-hub predict slowfast_r50 dancing.mp4 --views 30x1 --plot dancing.html
+
+        ptv-hub predict run/best.pyth dancing.mp4
+
+        ptv-hub predict --config X3D_M.yaml dancing.mp4 TEST.NUM_SPATIAL_CROPS 1
     """
     from ptv_hub.predict import predict as run
     from ptv_hub.timeline import FORMATS, draw_timeline
@@ -115,10 +123,13 @@ def predict(
         raise UsageError("one format at a time", found="--json --csv")
     if plot is not None and plot.suffix.lower() not in FORMATS:
         raise UsageError("a picture of another kind", where=plot, expected=" or ".join(FORMATS))
-    found, failures = _sources(videos)
+    wanted, words = asked_with_videos(name, videos, config=config, weights=weights)
+    if not words:
+        raise UsageError("no video is named", fix="predict NAME VIDEO...")
+    found, failures = _sources(words)
     if plot is not None and len(found) > 1:
         raise UsageError("a picture is of one video", found=f"{len(found)} videos")
-    model = _model(name, weights, device, threads, backend, dtype)
+    model = _model(wanted, device, threads, backend, dtype)
 
     def one(video: str | list[str]) -> Prediction:
         rate = _rate(video, fps)
@@ -196,10 +207,9 @@ def _print_csv(results: list[Prediction], timeline: bool) -> None:
 
 
 def features(
-    name: Name,
-    videos: Annotated[
-        list[str] | None, typer.Argument(metavar="VIDEO...", help="As for predict.")
-    ] = None,
+    name: Name = None,
+    videos: Videos = None,
+    config: ConfigFile = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for one file a video.")
     ] = None,
@@ -238,15 +248,16 @@ def features(
     from ptv_hub.features import FORMATS, save_features
     from ptv_hub.features import features as run
 
+    wanted, words = asked_with_videos(name, videos, config=config, weights=weights)
     if stages:
-        _print_stages(name, json)
+        _print_stages(wanted.entry, json)
         return
-    if not videos or out is None:
+    if not words or out is None:
         raise UsageError("videos and a folder are needed", fix="features NAME VIDEO... -o FOLDER")
     if format not in FORMATS:
         raise UsageError("no such format", expected=" or ".join(FORMATS), found=repr(format))
-    found, failures = _sources(videos)
-    model = _model(name, weights, device, threads)
+    found, failures = _sources(words)
+    model = _model(wanted, device, threads)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -291,13 +302,12 @@ def features(
     _end(failures)
 
 
-def _print_stages(name: str, json: bool) -> None:
+def _print_stages(item: Entry, json: bool) -> None:
     from dataclasses import asdict
 
-    from ptv_hub.hub import entry
     from ptv_hub.stages import stages
 
-    found = stages(entry(name))
+    found = stages(item)
     if json:
         print_json([asdict(stage) for stage in found])
         return
@@ -350,8 +360,7 @@ def _failure(video: str | list[str], error: PtvHubError) -> dict[str, Any]:
 
 
 def _model(
-    name: str,
-    weights: Path | None,
+    wanted: Asked,
     device: str,
     threads: int | None,
     backend: str | None = None,
@@ -372,7 +381,7 @@ def _model(
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError("the device cannot be used", where=device, found=reason) from error
-    model = load(name, weights=weights).to(device)
+    model = load(wanted.to_run, weights=wanted.weights).to(device)
     if backend is None:
         return model
     made = optimize(model, backend, dtype=dtype)

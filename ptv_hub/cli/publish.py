@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ptv_hub.cli.asked import NAME, ConfigFile, Opts, asked
 from ptv_hub.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def push(
     repo_id: Annotated[
         str, typer.Option(help="org/name; with --all a pattern: 'org/{name}', or just org.")
     ],
-    name: Annotated[str | None, typer.Argument(help="Hub name, zoo name or config path.")] = None,
+    name: Annotated[str | None, typer.Argument(help=NAME)] = None,
     weights: Annotated[
         str | None, typer.Option(help="A local file, in place of the model's own.")
     ] = None,
@@ -61,6 +62,8 @@ def push(
 
         ptv-hub push slow_r50 --weights mine.pyth --repo-id org/mine --private
 
+        ptv-hub push run/best.pyth --repo-id org/mine
+
         ptv-hub push X3D_M --repo-id org/x3d_m --dry-run --folder x3d_m
 
         ptv-hub push --all --repo-id 'org/ptv-{name}'
@@ -81,13 +84,13 @@ def push(
     from ptv_hub.report import print_json
 
     if name is not None:
-        from ptv_hub.hub import entry
         from ptv_hub.publish import push as run
 
+        wanted = asked(name, weights=weights)
         done = run(
-            entry(name),
+            wanted.entry,
             repo_id,
-            weights=weights,
+            weights=weights or wanted.weights,  # an address is named on the card
             results=results,
             private=private,
             revision=revision,
@@ -120,8 +123,10 @@ class Output(str, Enum):
 
 
 def export(
-    name: Annotated[str, typer.Argument(help="Hub name, zoo name, config path or address.")],
     to: Annotated[str, typer.Option(help="onnx, torch-export or openvino.")],
+    name: Annotated[str | None, typer.Argument(help=NAME)] = None,
+    opts: Opts = None,
+    config: ConfigFile = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Where to; NAME.onnx, .pt2 or .xml without.")
     ] = None,
@@ -165,7 +170,6 @@ def export(
             expected="1 or more, or dynamic",
             found=views_batch,
         )
-    from ptv_hub import hub
     from ptv_hub.export import Options
     from ptv_hub.export import export as run
     from ptv_hub.export.formats import format_of
@@ -173,7 +177,8 @@ def export(
     from ptv_hub.report import print_json, print_table
 
     format_of(to).require()  # before anything is fetched
-    model = load(name, weights=None if weights is None else hub.local_file(weights))
+    wanted = asked(name, opts, config=config, weights=weights)
+    model = load(wanted.to_run, weights=wanted.weights)
     done = run(
         model,
         out,

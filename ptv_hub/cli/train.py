@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ptv_hub.cli.asked import Opts, tell_ignored, weights_file
 from ptv_hub.report import print_json, print_table
 
 if TYPE_CHECKING:
@@ -40,12 +41,6 @@ Holdout = Annotated[
 ]
 SaveEvery = Annotated[float, typer.Option(help="Seconds between checkpoints within an epoch.")]
 FreezeStages = Annotated[int, typer.Option(help="Blocks from the input on that do not learn.")]
-Opts = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="PySlowFast's keys and values: SOLVER.BASE_LR 0.05", metavar="[KEY VALUE]..."
-    ),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -294,7 +289,7 @@ def _run(
     result = train(
         settings,
         source,
-        weights=None if weights is None else _weights_file(weights),
+        weights=None if weights is None else weights_file(weights),
         device=device,  # type: ignore[arg-type]
         resume=settings.paths.resume,
         restart=restart,
@@ -312,15 +307,6 @@ def _run(
         print_table([result.name, ""], _rows(result))
 
 
-def _weights_file(weights: str) -> Path:
-    """A file, or the fetched file of a model."""
-    from ptv_hub.fetch import fetch
-    from ptv_hub.hub import entry
-
-    path = Path(weights).expanduser()
-    return path if path.exists() else fetch(entry(weights)).path
-
-
 class _Talk:
     """Progress on stderr: a line that is rewritten in a terminal, a line an epoch elsewhere."""
 
@@ -336,8 +322,7 @@ class _Talk:
             return
         for text in source.notes:
             typer.echo(f"note: {text}", err=True)
-        if settings.ignored:
-            typer.echo(f"keys without effect here: {'; '.join(settings.ignored)}", err=True)
+        tell_ignored(settings)
         typer.echo(
             f"{source.entry.name}: {len(source.train)} videos to train on, {len(source.val)} to "
             f"watch, {source.entry.num_classes} classes",

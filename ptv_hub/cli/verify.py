@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ptv_hub.cli.asked import NAME, ConfigFile, Opts, asked
 from ptv_hub.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    name: Annotated[str | None, typer.Argument(help="Hub name, zoo name or config path.")] = None,
+    name: Annotated[str | None, typer.Argument(help=NAME)] = None,
+    opts: Opts = None,
+    config: ConfigFile = None,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -55,39 +58,44 @@ def verify(
 
         ptv-hub verify X3D_M --data kinetics400 --videos kinetics400/val
 
+        ptv-hub verify run/best.pyth
+
         ptv-hub verify --all --spec
     """
-    _check_usage(name, weights=weights, spec=spec, all_=all_, record=record)
+    one = name is not None or config is not None
+    _check_usage(one, weights=weights, spec=spec, all_=all_, record=record)
     _check_data(data, videos=videos, out=out, spec=spec, all_=all_)
     if json and markdown:
         raise UsageError("--json and --markdown contradict each other", fix="leave one out")
-    from ptv_hub.hub import entry
     from ptv_hub.manifest import entries
     from ptv_hub.report import print_json
     from ptv_hub.report import verify as tables
     from ptv_hub.verification import Data
     from ptv_hub.verification import verify as run
 
-    items = entries() if name is None else (entry(name),)
+    items, file = entries(), None
+    if one:
+        wanted = asked(name, opts, config=config, weights=weights, needs_weights=not spec)
+        items, file = (wanted.entry,), wanted.weights
     reports = []
     for number, item in enumerate(items, 1):
-        if name is None:
+        if not one:
             typer.echo(f"[{number}/{len(items)}] {item.name}", err=True)
         measured = None
         if data is not None:
             folder = out or Path(f"eval-{item.name}")
             measured = Data(data, videos, folder, max(1, (os.cpu_count() or 2) // 2))
-        reports.append(run(item, weights=weights, spec_only=spec, record=record, data=measured))
+        reports.append(run(item, weights=file, spec_only=spec, record=record, data=measured))
     for report in reports:
         if report.unavailable is not None:
             typer.echo(f"{report.name}: {report.unavailable}", err=True)
     if json:
-        print_json(reports if name is None else reports[0])
-    elif markdown and name is None:
+        print_json(reports[0] if one else reports)
+    elif markdown and not one:
         typer.echo(tables.summary_markdown(reports))
     elif markdown:
         typer.echo(tables.markdown(reports[0]))
-    elif name is not None:
+    elif one:
         tables.print_report(reports[0])
     elif spec:
         tables.print_spec(reports)
@@ -96,14 +104,10 @@ def verify(
     raise typer.Exit(_exit_code(reports))
 
 
-def _check_usage(
-    name: str | None, *, weights: Path | None, spec: bool, all_: bool, record: bool
-) -> None:
-    if (name is None) != all_:
+def _check_usage(one: bool, *, weights: Path | None, spec: bool, all_: bool, record: bool) -> None:
+    if one == all_:
         raise UsageError(
-            "say which model to verify"
-            if name is None
-            else "--all is every model, and one is named",
+            "--all is every model, and one is named" if one else "say which model to verify",
             expected="the name of a model, or --all",
             fix="'ptv-hub list' shows the names",
         )
