@@ -1,12 +1,14 @@
-"""An opened video -> its views, clip by clip, each frame decoded and resized once.
+"""An opened video -> its prepared clips, each frame decoded and resized once.
 
-Frames are kept only until the last clip that sees them has been given away, so that a minute
-of 1080p takes no more memory than its longest clip.
+A frame goes straight to its place in the clip; crops are views of that and copied by whoever
+makes a batch of them. A clip is kept until its last frame is there, so that a minute of 1080p
+takes no more memory than the clips that overlap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +18,7 @@ from ptv_hub.entry import InputSpec, Protocol
 from ptv_hub.errors import VideoError
 from ptv_hub.transforms import crops, prepare
 from ptv_hub.video import Video
-from ptv_hub.views import Clip, ViewPlan, plan_views
+from ptv_hub.views import Clip, ViewPlan, plan_views, scaled_size
 
 __all__ = ["ClipViews", "clip_views"]
 
@@ -26,8 +28,8 @@ class ClipViews:
     """One clip, and its crops as the model sees them (before ``transforms.pack``)."""
 
     clip: Clip
-    views: Tensor
-    """Float32, shape (crops, 3, T, S, S)."""
+    views: tuple[Tensor, ...]
+    """Of each crop: float32, shape (3, T, S, S). They overlap in memory: not to be written to."""
 
 
 def clip_views(
@@ -40,12 +42,15 @@ def clip_views(
             size changes on the way.
     """
     plan = plan or plan_views(video.timestamps, spec, protocol)
-    last_clip = {frame: clip.index for clip in plan.clips for frame in clip.frames}
-    kept: dict[int, Tensor] = {}
-    free: list[Tensor] = []
-    waiting = list(plan.clips)
+    places: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for number, clip in enumerate(plan.clips):
+        for time, frame in enumerate(clip.frames):
+            places[frame].append((number, time))
+    begun: dict[int, Tensor] = {}  # number of a clip -> (T, 3, h, w)
+    missing = [len(clip.frames) for clip in plan.clips]
+    following = 0
     size: tuple[int, ...] = ()
-    for place, pixels in video.frames(plan.frames):
+    for frame, pixels in video.frames(plan.frames):
         if size and pixels.shape != size:
             raise VideoError(
                 "the frames of the video are of several sizes",
@@ -54,23 +59,19 @@ def clip_views(
                 found=f"{pixels.shape[1]} x {pixels.shape[0]}",
             )
         size = pixels.shape
-        prepared = prepare(torch.from_numpy(pixels), spec)
-        if not free:
-            # In blocks: small tensors that stay, between large ones that come and go, would
-            # leave holes in the heap that add up to several times what is kept.
-            free += torch.empty(spec.num_frames, *prepared.shape).unbind()
-        kept[place] = free.pop().copy_(prepared)
-        while waiting and all(frame in kept for frame in waiting[0].frames):
-            clip = waiting.pop(0)
-            views = _views([kept[frame] for frame in clip.frames], spec, protocol.num_crops)
-            free += [kept.pop(frame) for frame in list(kept) if last_clip[frame] <= clip.index]
-            yield ClipViews(clip, views)
-
-
-def _views(frames: Sequence[Tensor], spec: InputSpec, num_crops: int) -> Tensor:
-    """Prepared frames (3, h, w) -> (crops, 3, T, S, S); each crop is copied once, to its place."""
-    views = torch.empty(num_crops, 3, len(frames), spec.crop_size, spec.crop_size)
-    for time, frame in enumerate(frames):
-        for view, crop in zip(views, crops(frame[:, None], spec, num_crops), strict=True):
-            view[:, time] = crop[:, 0]
-    return views
+        scaled = scaled_size(size[0], size[1], spec.short_side)
+        prepared: Tensor | None = None
+        for number, time in places[frame]:
+            if number not in begun:
+                begun[number] = torch.empty(len(plan.clips[number].frames), 3, *scaled)
+            here = begun[number][time]
+            if prepared is None:
+                prepared = prepare(torch.from_numpy(pixels), spec, out=here)
+            else:
+                here.copy_(prepared)
+            missing[number] -= 1
+        while following < len(missing) and not missing[following]:
+            whole = begun.pop(following).transpose(0, 1)
+            views = crops(whole, spec, protocol.num_crops)
+            yield ClipViews(plan.clips[following], tuple(views))
+            following += 1

@@ -15,7 +15,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ptv_hub.entry import Entry, InputSpec, SegmentSampling
 from ptv_hub.errors import UnknownName, WrongInput
@@ -88,7 +87,8 @@ class ClipTransform:
             taken = (segment_indices if segments else uniform_indices)(len(clip), count)
             clip = clip[list(taken)]
         scaled = torch.stack([prepare(frame, self.spec) for frame in clip], dim=1)
-        return pack(crops(scaled, self.spec, 3)[_PLACES[self.crop]], self.spec)
+        # A copy of the crop alone: it is not to keep, or pickle, the clip around it.
+        return pack(crops(scaled, self.spec, 3)[_PLACES[self.crop]].contiguous(), self.spec)
 
 
 def _frames(frames: Any) -> Tensor:
@@ -118,22 +118,34 @@ def _wrong(found: str) -> WrongInput:
     )
 
 
-def prepare(frame: Tensor, spec: InputSpec) -> Tensor:
+def prepare(frame: Tensor, spec: InputSpec, *, out: Tensor | None = None) -> Tensor:
     """One frame of uint8, shape (H, W, 3) -> normalised and resized, float32, shape (3, h, w).
 
     A frame at a time and once, however many clips and crops see it; the numbers are those of
-    the reference, which does it a clip at a time.
+    the reference, which does it a clip at a time. ``out``: a contiguous tensor to write to.
     """
-    # (H, W, C) -> (C, H, W)
-    values = frame.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
+    height, width = frame.shape[:2]
+    size = scaled_size(height, width, spec.short_side)
+    if out is None:
+        out = torch.empty(3, *size)
+    # Bilinear interpolation to the same size is each value times one.
+    same = size == (height, width)
+    values = out if same and spec.channel_order == "rgb" else torch.empty(3, height, width)
+    values.copy_(frame.permute(2, 0, 1))  # (H, W, C) -> (C, H, W)
     values.div_(255.0)
     values.sub_(values.new_tensor(spec.mean)[:, None, None])
     values.div_(values.new_tensor(spec.std)[:, None, None])
     if spec.channel_order == "bgr":
         values = values.flip(0)
-    size = scaled_size(values.shape[1], values.shape[2], spec.short_side)
-    scaled = functional.interpolate(values[:, None], size, mode="bilinear", align_corners=False)
-    return scaled[:, 0]
+    if not same:
+        # functional.interpolate with a place to write to. Three images of one channel: as one
+        # image of three, torch takes another kernel where it has one thread, and rounds otherwise.
+        torch.ops.aten.upsample_bilinear2d.out(
+            values[:, None], list(size), False, None, None, out=out[:, None]
+        )
+    elif values is not out:
+        out.copy_(values)
+    return out
 
 
 def crops(clip: Tensor, spec: InputSpec, num_crops: int) -> list[Tensor]:
@@ -146,7 +158,7 @@ def crops(clip: Tensor, spec: InputSpec, num_crops: int) -> list[Tensor]:
 def pack(view: Tensor, spec: InputSpec) -> ModelInput:
     """A view (..., T, S, S) as the model takes it: itself, or [slow, fast] of two pathways."""
     if spec.slowfast_alpha is None:
-        return view.contiguous()
+        return view
     frames = view.shape[-3]
     slow = torch.tensor(uniform_indices(frames, frames // spec.slowfast_alpha), device=view.device)
-    return [view.index_select(view.dim() - 3, slow), view.contiguous()]
+    return [view.index_select(view.dim() - 3, slow), view]

@@ -44,8 +44,8 @@ _SHARED_MEMORY = Path("/dev/shm")
 class Views:
     """The views of one clip."""
 
-    views: Tensor
-    """Float32, shape (crops, 3, T, S, S)."""
+    views: tuple[Tensor, ...]
+    """Of each crop: float32, shape (3, T, S, S)."""
 
 
 @dataclass(frozen=True)
@@ -210,13 +210,26 @@ def _work(connection: Connection, spec: InputSpec, protocol: Protocol, transfer:
                 if isinstance(message, Views):
                     inbox.leave()
                     if not transfer.shared:
-                        connection.send(message.views.numpy())
+                        connection.send(torch.stack(message.views).numpy())
                         continue
+                    message = _compact(message)
                 connection.send(message)
     except (EOFError, OSError):
         return  # told to end, or the main process is gone
     except PtvHubError as error:
         connection.send(error)
+
+
+def _compact(message: Views) -> Views:
+    """Views that take no more memory than their own numbers.
+
+    Crops of one clip share its memory, which goes to the main process as it is; of a video much
+    wider than high that would be many times what the crops show of it.
+    """
+    own = sum(view.nbytes for view in message.views)
+    if message.views[0].untyped_storage().nbytes() <= own:
+        return message
+    return Views(torch.stack(message.views).unbind())
 
 
 class Pool:
@@ -282,7 +295,7 @@ class Pool:
                 worker.ready = True
                 continue
             if isinstance(message, np.ndarray):
-                message = Views(torch.from_numpy(message))
+                message = Views(torch.from_numpy(message).unbind())
             worker.tasks[0].buffer.append(message)
             if isinstance(message, End):
                 worker.tasks.popleft()

@@ -343,7 +343,7 @@ class _Scorer:
             if isinstance(message, End):
                 end = message
                 break
-            waiting += message.views.unbind()
+            waiting += message.views
             start = time.perf_counter()
             while len(waiting) >= self._size:
                 outputs.append(self._forward(waiting[: self._size]))
