@@ -71,6 +71,8 @@ class Identity(Record):
     datasets: tuple[str, ...]
     """Data sets of the manifest with as many classes."""
     candidates: tuple[Candidate, ...]
+    own_word: str | None
+    """Which model a run's checkpoint says it is; proves nothing."""
     training: tuple[str, ...]
     """What the file holds beside the weights: ``epoch``, ``optimizer_state``, ``cfg``."""
     training_bytes: int
@@ -112,6 +114,7 @@ def identify(path: str | os.PathLike[str]) -> Identity:
         num_classes=classes,
         datasets=tuple(dict.fromkeys(e.dataset for e in entries() if e.num_classes == classes)),
         candidates=likely,
+        own_word=_own_word(file),
         training=tuple(file.training),
         training_bytes=_tensor_bytes(file.training),
     )
@@ -193,7 +196,11 @@ def recorded(path: str | os.PathLike[str]) -> Entry | None:
         UnreadableFile, UnsafeFile, CheckpointError: no checkpoint, no safe one, or one with a
             record that cannot be understood.
     """
-    record = None if _surely_without(path) else checkpoint.read(path).training.get(RECORD)
+    return None if _surely_without(path) else _record(checkpoint.read(path))
+
+
+def _record(file: Checkpoint) -> Entry | None:
+    record = file.training.get(RECORD)
     if record is None:
         return None
     try:
@@ -201,10 +208,18 @@ def recorded(path: str | os.PathLike[str]) -> Entry | None:
     except (KeyError, TypeError, ValidationError) as error:
         raise CheckpointError(
             "a checkpoint's record of its model cannot be understood",
-            where=path,
+            where=file.path,
             found=str(error).splitlines()[0],
             fix="a newer ptv_hub may have written it; the run's folder 'model' holds it as well",
         ) from error
+
+
+def _own_word(file: Checkpoint) -> str | None:
+    try:
+        own = _record(file)
+    except CheckpointError as error:
+        return error.what
+    return None if own is None else f"{own.name}, {own.num_classes} classes, {own.source}"
 
 
 def _surely_without(path: str | os.PathLike[str]) -> bool:

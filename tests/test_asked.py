@@ -16,7 +16,9 @@ from ptv_hub.cli import app
 from ptv_hub.errors import (
     CheckpointError,
     ConfigError,
+    FetchError,
     KeyMismatch,
+    OfflineError,
     PtvHubError,
     UnreadableFile,
     UsageError,
@@ -26,6 +28,7 @@ from ptv_hub.load import load
 from ptv_hub.manifest import entry
 from ptv_hub.training import finetuning
 from ptv_hub.training.state import Position, save
+from ptv_hub.transforms import transform
 from tools.motion import CLASSES, write_all
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
@@ -230,7 +233,9 @@ def test_a_checkpoint_holds_its_own_entry(own, weights):
     found = recorded(own)
     assert (found.name, found.num_classes, found.labels) == ("moves", 6, tuple(sorted(CLASSES)))
     assert found.input.crop_size == 40
+    assert told("identify", own)["own_word"] == "moves, 6 classes, fine-tuned from x3d_xs"
     assert recorded(weights) is None
+    assert told("identify", weights)["own_word"] is None
 
 
 def test_predict_takes_a_runs_checkpoint_with_its_classes(own):
@@ -280,6 +285,22 @@ def test_push_and_convert_take_a_runs_checkpoint(own, tmp_path, monkeypatch):
     assert told(*with_name)["digest"] == pushed["digest"]
     converted = told("convert", own, "--to", "official", "-o", tmp_path / "m.safetensors")
     assert converted["digest"] == pushed["digest"]
+
+
+def test_a_folder_that_push_wrote_stands_where_a_name_does(own, tmp_path, monkeypatch):
+    monkeypatch.setenv("PTV_HUB_OFFLINE", "1")
+    pushed = told("push", own, "--repo-id", "a/b", "--dry-run", "--folder", tmp_path / "pushed")
+    address = f"local-dir:{tmp_path / 'pushed'}"
+    assert transform(address).spec == recorded(own).input
+    again = told("push", address, "--repo-id", "a/b", "--dry-run")
+    assert again["digest"] == pushed["digest"]
+    exported = told("export", address, "--to", "torch-export", "-o", tmp_path / "m.pt2")
+    assert (exported["name"], exported["digest"]) == ("moves", pushed["digest"])
+    for command in (["push", "--repo-id", "a/b", "--dry-run"], ["export", "--to", "torch-export"]):
+        with pytest.raises(FetchError, match=r"no config\.json"):
+            done(*command, "local-dir:nowhere")
+        with pytest.raises(OfflineError, match="not in the cache"):
+            done(*command, "hf-hub:org/nothing")
 
 
 def test_a_config_names_its_classes_by_the_checkpoint(own, tmp_path):

@@ -37,9 +37,7 @@ ConfigFile = Annotated[
 ]
 Opts = Annotated[
     list[str] | None,
-    typer.Argument(
-        help="PySlowFast's keys and values: SOLVER.BASE_LR 0.05", metavar="KEY VALUE"
-    ),
+    typer.Argument(help="PySlowFast's keys and values: SOLVER.BASE_LR 0.05", metavar="KEY VALUE"),
 ]
 
 _SUFFIXES = (".pyth", ".pth", ".pt", ".safetensors")

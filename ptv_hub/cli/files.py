@@ -123,6 +123,7 @@ def identify(
         ["tensors", f"{found.num_tensors}, {', '.join(found.dtypes)}"],
         ["classes", classes],
         ["model", candidates or "none of the manifest"],
+        *([["its own word", found.own_word]] if found.own_word else []),
         ["training state", training],
         ["digest", found.digest or "-"],
     ]
