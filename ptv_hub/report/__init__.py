@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-__all__ = ["print_json", "print_table"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["console", "print_json", "print_table"]
+
+
+def console(*, width_in_a_pipe: int | None = None) -> Console:
+    """Rich's console on stdout: it prints texts as they are, whatever brackets they hold."""
+    from rich.console import Console
+
+    made = Console(highlight=False, markup=False, emoji=False)
+    if width_in_a_pipe is not None and not made.is_terminal:
+        made.width = width_in_a_pipe
+    return made
 
 
 def print_json(value: Any) -> None:
@@ -34,7 +47,6 @@ def print_table(
     The first column holds names and is never folded; ``right`` names the columns of figures.
     """
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(
@@ -52,15 +64,14 @@ def print_table(
         )
     for row in rows:
         table.add_row(*row)
-    console = Console(highlight=False, markup=False, emoji=False)
+    out = console(width_in_a_pipe=10_000)
     if title is not None:
         # Not the table's own, which would fold a long path to the table's width.
-        console.print(title, style="bold", soft_wrap=True)
-    if console.is_terminal:
-        console.print(table)
+        out.print(title, style="bold", soft_wrap=True)
+    if out.is_terminal:
+        out.print(table)
         return
-    console.width = 10_000
-    console.width = max(80, console.measure(table).maximum)
-    with console.capture() as captured:
-        console.print(table)
+    out.width = max(80, out.measure(table).maximum)
+    with out.capture() as captured:
+        out.print(table)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))

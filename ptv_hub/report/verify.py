@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from ptv_hub.report import print_table
+from ptv_hub.report import console, print_table
 from ptv_hub.verification.records import LEVELS, VERDICTS, Check, Verdict, VerifyReport
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 __all__ = ["markdown", "print_report", "print_spec", "print_summary", "summary_markdown"]
 
@@ -33,6 +29,9 @@ _SHORT: dict[Verdict, str] = {
     "fails": "FAILS",
 }
 """For the table of many entries: a verdict in the width of a column."""
+
+_WIDTH = 120
+"""Of a pipe: as wide as a log is read; --json and --markdown fold nothing."""
 
 _LEGEND = (
     "ok: as claimed; ok*: but for a known erratum of the table; here: as this machine recorded\n"
@@ -64,16 +63,16 @@ def print_report(report: VerifyReport) -> None:
             Text(check.verdict, style=_STYLES[check.verdict]),
         )
         before = check.level
-    console = _console()
-    console.print(Text(f"{report.name} ({report.dataset})", style="bold"), soft_wrap=True)
+    out = console(width_in_a_pipe=_WIDTH)
+    out.print(Text(f"{report.name} ({report.dataset})", style="bold"), soft_wrap=True)
     if report.weights is not None:
-        console.print(Text(f"{report.weights} ({report.origin})"), soft_wrap=True)
-    console.print(table)
+        out.print(Text(f"{report.weights} ({report.origin})"), soft_wrap=True)
+    out.print(table)
     for note, checks in _notes(report).items():
         told = ", ".join(f"{check.level} ({check.name})" for check in checks)
-        console.print(Text(f"{told}: {note}"))
-    console.print()
-    console.print(Text(report.claim, style="bold" if report.holds else "bold red"))
+        out.print(Text(f"{told}: {note}"))
+    out.print()
+    out.print(Text(report.claim, style="bold" if report.holds else "bold red"))
 
 
 def _notes(report: VerifyReport) -> dict[str, list[Check]]:
@@ -83,15 +82,6 @@ def _notes(report: VerifyReport) -> dict[str, list[Check]]:
         if check.note is not None and check.verdict not in ("holds", "noted"):
             notes.setdefault(check.note, []).append(check)
     return notes
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 120  # as wide as a log is read; --json and --markdown fold nothing
-    return console
 
 
 def _cell(text: str | None) -> str:
@@ -112,10 +102,10 @@ def print_summary(reports: Sequence[VerifyReport]) -> None:
         [report.name, *(_SHORT[report.levels[level]] for level in LEVELS)] for report in reports
     ]
     print_table(["name", *LEVELS], rows)
-    console = _console()
-    console.print(_LEGEND)
+    out = console(width_in_a_pipe=_WIDTH)
+    out.print(_LEGEND)
     for line in _failures(reports):
-        console.print(line, style=_STYLES["fails"])
+        out.print(line, style=_STYLES["fails"])
 
 
 def _failures(reports: Sequence[VerifyReport]) -> list[str]:
@@ -138,8 +128,8 @@ def print_spec(reports: Sequence[VerifyReport]) -> None:
         [_spec_row(report) for report in reports],
         right=_SPEC_COLUMNS,
     )
-    console = _console()
-    console.print(
+    out = console(width_in_a_pipe=_WIDTH)
+    out.print(
         "params, M and GFLOPs as printed in the table; counted: multiply-adds of one view + 5 for\n"
         "each element into a batch norm, as the table counts; eval mode: + 2, as fvcore counts"
     )
@@ -147,9 +137,9 @@ def print_spec(reports: Sequence[VerifyReport]) -> None:
         for check in report.checks:
             if check.verdict == "erratum":
                 told = f"printed {_cell(check.expected)}, found {_cell(check.found)}"
-                console.print(f"erratum, {report.name}: {check.name}: {told}")
+                out.print(f"erratum, {report.name}: {check.name}: {told}")
     for line in _failures(reports):
-        console.print(line, style=_STYLES["fails"])
+        out.print(line, style=_STYLES["fails"])
 
 
 def _spec_row(report: VerifyReport) -> list[str]:
