@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.entry import Artifact, Entry
 from ptv_hub.report import print_json, print_table
+
+if TYPE_CHECKING:
+    from ptv_hub.entry import Artifact, Entry
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
