@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from ptv_hub import checkpoint
 from ptv_hub.cli import app
+from ptv_hub.cli.asked import asked
 from ptv_hub.errors import (
     CheckpointError,
     ConfigError,
@@ -25,7 +26,9 @@ from ptv_hub.errors import (
 )
 from ptv_hub.identify import recorded
 from ptv_hub.load import load
-from ptv_hub.manifest import entry
+from ptv_hub.manifest import entries, entry
+from ptv_hub.pyslowfast_config import Config, Paths, from_config, to_yaml
+from ptv_hub.recipe import recipe_of
 from ptv_hub.training import finetuning
 from ptv_hub.training.state import Position, save
 from ptv_hub.transforms import transform
@@ -71,6 +74,16 @@ def config(tmp_path) -> Path:
 
 
 # ---------------------------------------------------------------------------- configs
+
+
+@pytest.mark.parametrize("item", [e for e in entries() if e.published], ids=lambda e: e.name)
+def test_every_config_of_the_zoo_is_the_zoos_model_whatever_the_file_is_called(item, tmp_path):
+    path = tmp_path / "c.yaml"
+    settings = Config(entry=item, recipe=recipe_of(item), paths=Paths())
+    path.write_text(to_yaml(settings))
+    found = asked(None, config=path)
+    assert (found.entry, found.protocol, found.weights) == (item, item.protocol, None)
+    assert asked(None, ["MODEL.HEAD_ACT", "sigmoid"], config=path).entry == item
 
 
 def test_predict_with_an_unchanged_config_is_predict_with_the_name(config, weights):
@@ -163,6 +176,7 @@ MISUSE = [
     ("eval", ["x3d_xs"], TWO, "contradict"),
     ("eval", [], TWO[:3], "no value"),
     ("verify", ["x3d_xs"], [], "contradict"),
+    ("verify", ["here.pyth"], [], "contradict"),
     ("verify", ["--all"], [], "--all"),
     ("eval", ["--report", "."], [], "--report"),
 ]
@@ -170,6 +184,7 @@ MISUSE = [
 
 @pytest.mark.parametrize(("command", "words", "pairs", "says"), MISUSE)
 def test_misuse_of_a_config(config, command, words, pairs, says):
+    Path("here.pyth").touch()
     with pytest.raises(UsageError, match=says):
         done(command, *words, "--config", config, *pairs)
 
@@ -301,6 +316,20 @@ def test_a_folder_that_push_wrote_stands_where_a_name_does(own, tmp_path, monkey
             done(*command, "local-dir:nowhere")
         with pytest.raises(OfflineError, match="not in the cache"):
             done(*command, "hf-hub:org/nothing")
+
+
+def test_config_and_finetune_take_a_runs_checkpoint(own, tmp_path):
+    path = tmp_path / "again.yaml"
+    path.write_text(done("config", own).stdout)
+    assert from_config(path).entry.input == recorded(own).input
+    write_all(tmp_path / "motion", train=1, val=1, size=44)
+    words = ("finetune", own, "--data", tmp_path / "motion", "-o", tmp_path / "more")
+    fast = ("--epochs", 1, "--batch-size", 6, "--workers", 0, "--check", "none")
+    result = told(*words, *fast)
+    assert result["started_from"] == str(own)
+    again = recorded(result["last"])
+    assert (again.input, again.labels) == (recorded(own).input, recorded(own).labels)
+    assert again.source == "fine-tuned from moves"
 
 
 def test_a_config_names_its_classes_by_the_checkpoint(own, tmp_path):

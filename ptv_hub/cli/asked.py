@@ -121,7 +121,7 @@ def _is_name(word: str) -> bool:
     from ptv_hub.hub import is_address
     from ptv_hub.manifest import entry
 
-    if is_address(word):
+    if is_address(word) or _is_file_of_weights(word):
         return True
     try:
         return not Path(word).exists() and bool(entry(word))
@@ -129,6 +129,10 @@ def _is_name(word: str) -> bool:
         return False
     except AmbiguousName:
         return True
+
+
+def _is_file_of_weights(word: str) -> bool:
+    return Path(word).suffix in _SUFFIXES and Path(word).is_file()
 
 
 def _is_key(word: str) -> bool:
@@ -145,9 +149,10 @@ def _is_key(word: str) -> bool:
 
 def _of_name(name: str, weights: str | Path | None) -> Asked:
     from ptv_hub import hub
-    from ptv_hub.identify import recorded
 
-    if Path(name).suffix in _SUFFIXES and Path(name).is_file():
+    if _is_file_of_weights(name):
+        from ptv_hub.identify import recorded  # torch, which a name does not need
+
         if weights is not None:
             raise UsageError("two files of weights", found=f"{name} and {weights}")
         own = recorded(name)

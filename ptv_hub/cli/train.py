@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptv_hub.cli.asked import Opts, tell_ignored, weights_file
+from ptv_hub.cli.asked import NAME, Opts, asked, tell_ignored, weights_file
 from ptv_hub.report import print_json, print_table
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
 
 
 def finetune(
-    name: Annotated[str, typer.Argument(help="The model to begin from.")],
+    name: Annotated[str, typer.Argument(help=f"The model to begin from. {NAME}")],
     opts: Opts = None,
     data: Data = ...,  # type: ignore[assignment]
     num_classes: NumClasses = "auto",
@@ -99,10 +99,9 @@ def finetune(
 
         torchrun --nproc-per-node 2 -m ptv_hub finetune x3d_s --data videos/ -o run
     """
-    from ptv_hub.hub import entry
     from ptv_hub.training import finetuning
 
-    item = entry(name)
+    item = asked(name).entry
     pairs: list[object] = []
     for key, value in (
         ("SOLVER.MAX_EPOCH", epochs),
@@ -206,7 +205,7 @@ def train(
 
 
 def config(
-    name: Annotated[str, typer.Argument(help="Hub name, zoo name or config path.")],
+    name: Annotated[str, typer.Argument(help=NAME)],
     opts: Opts = None,
     complete: Annotated[
         bool, typer.Option("--complete", help="Write PySlowFast's defaults, too.")
@@ -222,11 +221,10 @@ def config(
 
         ptv-hub config SSv2/SLOW_8x8_R50 MODEL.NUM_CLASSES 12 > mine.yaml
     """
-    from ptv_hub.hub import entry
     from ptv_hub.pyslowfast_config import Config, Paths, changed, to_yaml
     from ptv_hub.recipe import recipe_of
 
-    item = entry(name)
+    item = asked(name).entry
     settings = Config(entry=item, recipe=recipe_of(item) or _default(item), paths=Paths())
     typer.echo(to_yaml(changed(settings, opts or ()), complete=complete), nl=False)
 
