@@ -1,7 +1,7 @@
 """A model -> the same function with less to do: batch norms folded, activations fused.
 
-What may be joined is read off a run on the meta device, by which tensor went from which module
-to which: a batch norm that takes a convolution's output goes into its weights, a ReLU or Swish
+What may be joined is read off a run of no clips, by which tensor went from which module to
+which: a batch norm that takes a convolution's output goes into its weights, a ReLU or Swish
 behind it into its kernel. That needs no knowledge of the architectures, and no arithmetic. The
 sum at the end of a residual block is no module: there the block's own parts are looked at.
 """
@@ -215,7 +215,7 @@ def _chains(net: VideoModel) -> list[tuple[str, str | None, str | None]]:
 
     hooks = [module.register_forward_hook(note) for module in leaves]
     try:
-        _run_on_meta(net)
+        _run_on_nothing(net)
     finally:
         for hook in hooks:
             hook.remove()
@@ -233,12 +233,19 @@ def _chains(net: VideoModel) -> list[tuple[str, str | None, str | None]]:
     return chains
 
 
-def _run_on_meta(net: VideoModel) -> None:
-    spec = net.entry.input
-    clip = torch.empty(1, 3, spec.num_frames, spec.crop_size, spec.crop_size, device="meta")
-    tensors = {key: tensor.to("meta") for key, tensor in net.state_dict().items()}
-    with torch.no_grad():
-        torch.func.functional_call(net, tensors, (clip,))
+def _run_on_nothing(net: VideoModel) -> None:
+    """A forward pass of a batch of no clips: every module is called, and nothing is computed.
+
+    On the meta device it would cost a second, most of it for importing ``torch._dynamo``.
+    """
+    spec, head = net.entry.input, net.blocks[-1]
+    pool, head.output_pool = head.output_pool, None  # its view of no numbers is ambiguous
+    device = next(net.parameters()).device
+    try:
+        with torch.no_grad():
+            net(torch.empty(0, 3, spec.num_frames, spec.crop_size, spec.crop_size, device=device))
+    finally:
+        head.output_pool = pool
 
 
 def _kind(net: nn.Module, activation: str | None) -> str:
