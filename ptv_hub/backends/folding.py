@@ -238,7 +238,8 @@ def _run_on_nothing(net: VideoModel) -> None:
 
     On the meta device it would cost a second, most of it for importing ``torch._dynamo``.
     """
-    spec, head = net.entry.input, net.blocks[-1]
+    spec = net.entry.input
+    head: Any = net.blocks[-1]
     pool, head.output_pool = head.output_pool, None  # its view of no numbers is ambiguous
     device = next(net.parameters()).device
     try:
