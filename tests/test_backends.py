@@ -20,6 +20,7 @@ from ptv_hub.builders import VideoModel, build
 from ptv_hub.errors import MissingExtra, UnknownName, UsageError, WrongInput
 from ptv_hub.load import load
 from ptv_hub.manifest import entries, entry
+from ptv_hub.pyslowfast_config import to_yaml
 from tools import draw
 
 ROOT = Path(__file__).parent.parent
@@ -328,10 +329,16 @@ def test_a_hollow_model_is_the_whole_one_without_its_numbers(name):
 
 
 @pytest.mark.slow
-def test_bench_measures_each_backend_and_their_difference():
+@pytest.mark.parametrize("by", ["name", "config"])
+def test_bench_measures_each_backend_and_their_difference(by, tmp_path):
+    asked = ["x3d_xs"]
+    if by == "config":
+        config = tmp_path / "X3D_XS.yaml"
+        config.write_text(to_yaml(entry("x3d_xs")))
+        asked = ["--config", str(config), "MODEL.NUM_CLASSES", "7"]
     done = subprocess.run(
         [
-            *(sys.executable, "-W", "ignore", "-m", "ptv_hub", "bench", "x3d_xs", "--json"),
+            *(sys.executable, "-W", "ignore", "-m", "ptv_hub", "bench", *asked, "--json"),
             *("--calls", "2", "--batch-views", "1", "--backend", "eager", "--backend", "torch"),
         ],
         cwd=ROOT,

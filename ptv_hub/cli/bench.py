@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ptv_hub.cli.asked import NAME, ConfigFile, Opts, asked
 from ptv_hub.errors import PtvHubError, UsageError
 from ptv_hub.report import print_json, print_table
 
@@ -19,7 +20,9 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="Hub name, zoo name or config path.")],
+    name: Annotated[str | None, typer.Argument(help=NAME)] = None,
+    opts: Opts = None,
+    config: ConfigFile = None,
     backend: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,6 +59,8 @@ def bench(
         ptv-hub bench x3d_m
 
         ptv-hub bench slowfast_r50 --backend torch --dtype fp32 --dtype bf16 --batch-views 1
+
+        ptv-hub bench --config X3D_M.yaml DATA.TEST_CROP_SIZE 312
     """
     from dataclasses import asdict
 
@@ -70,8 +75,11 @@ def bench(
     for one in wanted:
         if one not in known:
             raise UsageError("no such backend", expected=", ".join(known), found=one)
-    model = load(name, weights=weights) if weights else load(name, pretrained=False)
-    if weights is None:
+    item = asked(name, opts, config=config, weights=weights, needs_weights=False)
+    if item.weights is not None:
+        model = load(item.to_run, weights=item.weights)
+    else:
+        model = load(item.to_run, pretrained=False)
         _draw(model)
     rows, failed = [], 0
     reference = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ptv_hub.cli.asked import NAME, asked
 from ptv_hub.report import print_json, print_table
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _accuracy(item: Entry) -> str:
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="Hub name, zoo name or config path.")],
+    name: Annotated[str, typer.Argument(help=NAME)],
     json: Json = False,
 ) -> None:
     """Show all that is known of one model: input, protocol, published figures, files, errata.
@@ -112,9 +113,7 @@ def show(
 
         ptv-hub show Charades/SLOW_8x8_R50 --json
     """
-    from ptv_hub.hub import entry
-
-    item = entry(name)
+    item = asked(name).entry
     if json:
         print_json(item)
         return
