@@ -15,11 +15,12 @@ __all__ = ["atomic_write", "sha256_of"]
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str], *, fix: str | None = None) -> Iterator[Path]:
     """A temporary path beside ``path``; what was written to it takes its place at the end.
 
     On any error the temporary file goes, and what stood under ``path`` before still stands.
-    An interrupted process leaves at most a hidden ``.NAME.*.tmp``, never half a file.
+    An interrupted process leaves at most a hidden ``.NAME.*.tmp``, never half a file. ``fix``
+    is what the error advises to do.
 
     Raises:
         WriteError: the folder is missing or not writable, or the disk is full.
@@ -36,7 +37,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise WriteError.because(error, path) from error
+        raise WriteError.because(error, path, fix=fix) from error
     finally:
         with suppress(OSError):
             temporary.unlink()

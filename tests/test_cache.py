@@ -20,6 +20,7 @@ from ptv_hub import cache
 from ptv_hub.cli import main
 from ptv_hub.entry import Artifact
 from ptv_hub.errors import HashMismatch
+from ptv_hub.fetch import trouble
 from ptv_hub.manifest import entries, entry
 from tests.server import Answer, Server
 from tests.test_fetch import CHANGED, FILE, SHA256
@@ -272,8 +273,7 @@ def test_remove_keeps_the_pin_and_forget_drops_it(server, run):
 def test_clean_removes_what_was_interrupted_and_nothing_else(server, run, monkeypatch):
     run("fetch", "c2d_r50")
     server.always[X3D_M] = Answer(close_after=100_000, ranges=False)
-    monkeypatch.setattr("ptv_hub.fetch.download.PATIENCE.__class__.tries", 1)
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr(trouble, "PATIENCE", trouble.Patience(tries=1, pause_s=0))
     assert run("fetch", "x3d_m")[0] == 1
     part = cache.location(entry("x3d_m").artifacts[0]).with_name("X3D_M.pyth.part")
     assert part.stat().st_size == 100_000

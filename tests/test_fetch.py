@@ -26,8 +26,7 @@ import pytest
 from ptv_hub import cache
 from ptv_hub.entry import Artifact, Entry
 from ptv_hub.errors import FetchError, HashMismatch, OfflineError, PtvHubError, WriteError
-from ptv_hub.fetch import Fetched, fetch
-from ptv_hub.fetch import download as network
+from ptv_hub.fetch import Fetched, fetch, trouble
 from ptv_hub.manifest import entry
 from tests.server import Answer, Server
 
@@ -62,10 +61,10 @@ def clean(tmp_path, monkeypatch):
         if name.startswith(("PTV_HUB_", "HF_HUB_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PTV_HUB_CACHE", str(tmp_path / "cache"))
-    hurried = network.Patience(
+    hurried = trouble.Patience(
         connect_s=2, silence_s=0.4, pause_s=0.01, longest_pause_s=3, slowest=20_000, window_s=0.3
     )
-    monkeypatch.setattr(network, "PATIENCE", hurried)
+    monkeypatch.setattr(trouble, "PATIENCE", hurried)
 
 
 def model(server: Server, *paths: str, **facts) -> Entry:
@@ -784,6 +783,16 @@ def test_too_small_a_disk_is_said_before_it_is_full(server, monkeypatch):
 def test_a_disk_that_fills_up_is_said_and_nothing_is_left(server, monkeypatch):
     monkeypatch.setattr("ptv_hub.fetch.part.open", _full_disk, raising=False)
     assert "the disk is full" in fails(model(server), WriteError)
+
+
+def test_a_disk_too_full_to_note_what_a_part_is_of_is_said_and_nothing_is_left(server, monkeypatch):
+    def full(path, mode):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ptv_hub.files.open", full, raising=False)
+    text = fails(model(server), WriteError)
+    assert "the disk is full" in text
+    assert "PTV_HUB_CACHE" in text
 
 
 class _full_disk(io.FileIO):  # noqa: N801  (stands in for the builtin `open`)

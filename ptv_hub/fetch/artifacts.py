@@ -13,8 +13,9 @@ from ptv_hub import cache, hub, offline
 from ptv_hub.cache import CachedFile, Expectation, Pin
 from ptv_hub.entry import Artifact, Entry, Record
 from ptv_hub.errors import FetchError, HashMismatch, OfflineError, WriteError
-from ptv_hub.fetch.download import Report, download, without_login
-from ptv_hub.fetch.part import discard, is_page, truncated
+from ptv_hub.fetch.download import download, without_login
+from ptv_hub.fetch.part import Report, discard
+from ptv_hub.fetch.whole import HEAD, is_page, truncated
 from ptv_hub.files import sha256_of
 
 __all__ = ["MIRROR_VARIABLE", "Fetched", "fetch"]
@@ -188,7 +189,7 @@ def _from_cache(artifact: Artifact) -> Fetched | None:
 def _sound(file: CachedFile) -> bool:
     """Whether a file that nobody vouches for can be a checkpoint at all."""
     with open(file.path, "rb") as opened:
-        page = is_page(opened.read(256))
+        page = is_page(opened.read(HEAD))
     return file.size > 0 and not page and truncated(file.path) is None
 
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import queue
 import re
 import shutil
-import struct
 import threading
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -22,11 +19,18 @@ from pydantic import ValidationError
 
 from ptv_hub.entry import Record
 from ptv_hub.errors import FetchError, WriteError
+from ptv_hub.files import atomic_write
 
-__all__ = ["CHUNK", "Partial", "discard", "is_page", "truncated"]
+__all__ = ["CHUNK", "Partial", "Report", "discard"]
 
 CHUNK = 1 << 20
 """Bytes read and written at once."""
+
+Report = Callable[[int, "int | None", int], None]
+"""Called with the bytes that are there, the bytes there will be (``None`` if unknown), and how
+many of the former have arrived since the last call."""
+
+FIX = "make room or get the right to write there, or set PTV_HUB_CACHE elsewhere"
 
 
 def discard(part: Path) -> None:
@@ -121,10 +125,8 @@ class Partial:
             last_modified=headers.get("Last-Modified"),
             total=int(length) if length.isdigit() else None,
         )
-        with _writing(self.path):
-            temporary = state_path(self.path).with_suffix(".tmp")
+        with atomic_write(state_path(self.path), fix=FIX) as temporary:
             temporary.write_text(self._state.model_dump_json(), encoding="utf-8")
-            os.replace(temporary, state_path(self.path))
 
     def continues(self, headers: Mapping[str, str], encoding: str) -> bool:
         """Whether an answer 206 goes on exactly where the part ends, with the same file."""
@@ -212,11 +214,7 @@ class _writing:  # noqa: N801  (reads as the verb it is: `with _writing(path):`)
         if isinstance(error, OSError):
             if self._undo and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 self._undo()  # what half fills a full disk is of no use to anybody
-            raise WriteError.because(
-                error,
-                self._path,
-                fix="make room or get the right to write there, or set PTV_HUB_CACHE elsewhere",
-            ) from error
+            raise WriteError.because(error, self._path, fix=FIX) from error
 
 
 class _Hasher:
@@ -266,42 +264,3 @@ class _Hasher:
             self._work.put(None)
             self._thread.join()
             self._thread = None
-
-
-# ---------------------------------------------------------------------------- whole or not
-
-
-def truncated(path: Path) -> str | None:
-    """What shows that the end of a file is missing; ``None`` if nothing does.
-
-    Of a zip archive (``.pyth``) its directory stands at the end, a safetensors file says its
-    length at the start; pickles of old cannot be judged without reading them.
-    """
-    with open(path, "rb") as file:
-        head = file.read(10)
-    if head[:4] == b"PK\x03\x04" and not zipfile.is_zipfile(path):
-        return "no end of the zip archive"
-    if head[8:10] == b'{"':
-        return _truncated_safetensors(path, *struct.unpack("<Q", head[:8]))
-    return None
-
-
-def _truncated_safetensors(path: Path, length: int) -> str | None:
-    size = path.stat().st_size
-    if length > size - 8:
-        return "no end of the safetensors header" if length < 100_000_000 else None
-    with open(path, "rb") as file:
-        file.seek(8)
-        header = file.read(length)
-    ends = [int(end) for end in re.findall(rb'"data_offsets":\s*\[\s*\d+\s*,\s*(\d+)\s*\]', header)]
-    return "not all tensors" if ends and 8 + length + max(ends) > size else None
-
-
-PAGE_TAGS = (b"<!doctype", b"<html", b"<head", b"<body", b"<script", b"<?xml", b"<error", b"<!--")
-
-
-def is_page(head: bytes, content_type: str = "") -> bool:
-    """Whether a file that begins so is a web page: by its tags, or a text that says it is one."""
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    text = all(byte in b"\t\r\n" or byte >= 32 for byte in start)
-    return start.startswith(PAGE_TAGS) or (text and "html" in content_type.lower())
