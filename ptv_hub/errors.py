@@ -17,7 +17,8 @@ PtvHubError
 │   └── HashMismatch       the bytes are not those that were published or pinned
 ├── VideoError             a video, or a folder of frames, that cannot be decoded
 ├── DataError              an annotation file or data folder that does not hold together
-├── EvaluationError        a run that cannot start, or cannot resume
+├── EvaluationError        an evaluation that cannot start, or cannot resume
+├── TrainingError          a training run that cannot go on
 ├── PublishError           a model that the Hugging Face Hub does not take
 ├── ExportError            an exported file that does not give the model's scores
 ├── MissingExtra           an optional dependency that is not installed

@@ -29,12 +29,14 @@ from ptv_hub.errors import (
     KeyMismatch,
     TrainingError,
     UsageError,
+    WriteError,
 )
 from ptv_hub.identify import identify
 from ptv_hub.load import load
 from ptv_hub.manifest import entry
 from ptv_hub.pyslowfast_config import from_config
 from ptv_hub.training import finetuning, read_source, train
+from ptv_hub.training.logs import RunLog
 from tools import draw
 from tools.motion import CLASSES, write_all
 
@@ -133,6 +135,26 @@ def test_the_logs_have_a_row_for_each_epoch(trained):
     assert all(float(row["loss"]) > 0 and row["metric"] == "top1" for row in rows)
     steps = list(csv.DictReader((output / "steps.csv").open()))
     assert [(row["epoch"], row["step"]) for row in steps] == [("0", "3"), ("1", "3")]
+
+
+def test_a_full_disk_leaves_the_logs_of_an_interrupted_run_as_they_were(tmp_path, monkeypatch):
+    written = RunLog(tmp_path, epoch=0, step=0, tensorboard=False)
+    for step in (9, 19):
+        row = {"epoch": 0, "step": step, "learning_rate": 0.1, "loss": 1.0, "seconds": 1.0}
+        written.step(step + 1, row)
+    before = (tmp_path / "steps.csv").read_text()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(WriteError, match="the disk is full"):
+            RunLog(tmp_path, epoch=0, step=10, tensorboard=False)
+    assert (tmp_path / "steps.csv").read_text() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epochs.csv", "steps.csv"]
+    RunLog(tmp_path, epoch=0, step=10, tensorboard=False)
+    assert len((tmp_path / "steps.csv").read_text().splitlines()) == 2
 
 
 def test_the_result_says_how_it_was_measured(trained):

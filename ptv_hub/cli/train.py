@@ -263,6 +263,7 @@ def _run(
     json: bool,
 ) -> None:
     from ptv_hub.errors import UnknownName
+    from ptv_hub.files import atomic_write
     from ptv_hub.pyslowfast_config import to_yaml
     from ptv_hub.training import read_source, train
 
@@ -298,7 +299,8 @@ def _run(
     )
     if not talk.speaks:
         return
-    (Path(settings.paths.output) / "config.yaml").write_text(to_yaml(settings), encoding="utf-8")
+    with atomic_write(Path(settings.paths.output) / "config.yaml") as temporary:
+        temporary.write_text(to_yaml(settings), encoding="utf-8")
     if json:
         print_json(result)
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptv_hub.errors import WriteError
+from ptv_hub.files import atomic_write
 
 __all__ = ["RunLog"]
 
@@ -68,13 +69,13 @@ def _begin(path: Path, columns: tuple[str, ...], keep: Any) -> None:
         with path.open(encoding="utf-8", newline="") as file:
             # A row cut off by a crash has not all of its fields.
             rows = [r for r in csv.DictReader(file) if None not in r.values() and keep(r)]
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
-    except OSError as error:
-        raise WriteError.because(error, path) from error
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _append(path: Path, columns: tuple[str, ...], row: Mapping[str, Any]) -> None:
