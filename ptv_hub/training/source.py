@@ -39,6 +39,12 @@ class Source:
     notes: tuple[str, ...] = ()
 
     @property
+    def num_marks(self) -> int | None:
+        """How many classes a sample marks any number of; ``None`` where it has one label."""
+        several = self.entry.protocol.metric == "mean_average_precision"
+        return self.entry.num_classes if several else None
+
+    @property
     def digest(self) -> str:
         """sha256 over ids and labels of both splits in order: a resumed run must find the same."""
         rows = "\n".join(f"{item.id}\t{item.labels}" for item in (*self.train, *self.val))

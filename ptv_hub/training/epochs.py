@@ -1,0 +1,225 @@
+"""The training loop: the epochs of a run, their steps, looks and checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptv_hub.builders import VideoModel
+from ptv_hub.errors import TrainingError
+from ptv_hub.pyslowfast_config import Config
+from ptv_hub.recipe import Recipe, learning_rate
+from ptv_hub.training.clips import Batches, LookClips
+from ptv_hub.training.fabric import scaler_of
+from ptv_hub.training.logs import RunLog
+from ptv_hub.training.looks import average_statistics, look, measure_statistics
+from ptv_hub.training.modules import keep_still, seed_dropout
+from ptv_hub.training.optimizer import LOSSES, set_learning_rate
+from ptv_hub.training.result import Progress
+from ptv_hub.training.source import Source
+from ptv_hub.training.state import BEST, LAST, Position, save
+
+__all__ = ["Epochs"]
+
+LOG_PERIOD = 10
+"""Steps from one row of ``steps.csv`` to the next, as PySlowFast logs."""
+
+
+class Epochs:
+    """The epochs of a run, one after the other.
+
+    Every process goes through all of them; what is written, the first one writes.
+    """
+
+    def __init__(
+        self,
+        fabric: Any,
+        model: Any,
+        optimizer: Any,
+        source: Source,
+        config: Config,
+        recipe: Recipe,
+        *,
+        save_every_s: float,
+        report: Callable[[Progress], None],
+    ) -> None:
+        """``model`` and ``optimizer`` are as ``fabric`` set them up.
+
+        ``config`` is what checkpoints say of the run; ``recipe`` is what it does, its rates
+        scaled for all shards.
+        """
+        self.fabric = fabric
+        self.model = model
+        self.bare: VideoModel = model.module if hasattr(model, "module") else model
+        self.optimizer = optimizer
+        self.source = source
+        self.config = config
+        self.recipe = recipe
+        self.output = Path(config.paths.output)
+        self.save_every_s = save_every_s
+        self.report = report
+        self._saved_at = time.monotonic()
+
+    def run(
+        self, loader: Any, batches: Batches, position: Position, run_log: RunLog | None
+    ) -> Position:
+        """Go on from ``position`` to the end of the recipe.
+
+        Raises:
+            TrainingError: the loss is not a number any more.
+            VideoError: a video cannot be decoded.
+            WriteError: a checkpoint or a log cannot be written.
+        """
+        recipe = self.recipe
+        for epoch in range(position.epoch, recipe.epochs):
+            began = time.perf_counter()
+            batches.epoch, batches.first = epoch, position.step
+            position = self._steps(loader, position, run_log)
+            looked = self._due(epoch, recipe.eval_period) and bool(self.source.val)
+            saved = self._due(epoch, recipe.checkpoint_period)
+            if (looked or saved) and recipe.precise_bn_batches is not None:
+                self._measure(recipe.precise_bn_batches, loader, batches)
+            average_statistics(self.bare)
+            value = self.look() if looked else None
+            best = position.best
+            better = value is not None and (best is None or value > best)
+            position = position.model_copy(
+                update={
+                    "epoch": epoch + 1,
+                    "step": 0,
+                    "loss_sum": 0.0,
+                    "last_loss": position.loss_sum / max(len(batches), 1),
+                    "last": value if looked else position.last,
+                    **({"best": value, "best_epoch": epoch} if better else {}),
+                }
+            )
+            if saved or looked or self._late():
+                # The best first: were the run killed between the two, it would be written again.
+                if better:
+                    self._save(BEST, position)
+                self._save(LAST, position)
+            self._tell(position, looked, value, time.perf_counter() - began, run_log)
+        return position
+
+    def look(self, shuffle_seed: int | None = None) -> float | None:
+        """The metric over the held-out videos, percent; with a seed, their frames shuffled."""
+        clips = LookClips(
+            self.source.val,
+            self.source.entry.input,
+            num_marks=self.source.num_marks,
+            shuffle_seed=shuffle_seed,
+        )
+        return look(
+            self.bare,
+            clips,
+            batch_size=self.recipe.test_batch_size,
+            workers=self.recipe.workers,
+            device=self.fabric.device,
+            rank=self.fabric.global_rank,
+            world=self.fabric.world_size,
+        )
+
+    def _steps(self, loader: Any, position: Position, run_log: RunLog | None) -> Position:
+        recipe, optimizer, epoch = self.recipe, self.optimizer, position.epoch
+        loss_of = LOSSES[recipe.loss]
+        self.model.train()
+        keep_still(self.bare, recipe)
+        total = position.batches
+        for step, batch in enumerate(loader, position.step):
+            if isinstance(batch, Exception):
+                raise batch
+            began = time.perf_counter()
+            clips, targets = self.fabric.to_device(batch)
+            rate = learning_rate(recipe, epoch + step / total)
+            set_learning_rate(optimizer.optimizer, rate)
+            seed_dropout(self.bare, _seed(recipe.seed, epoch, step))
+            optimizer.optimizer.zero_grad()
+            loss = loss_of(self.model(clips), targets)
+            self.fabric.backward(loss)
+            if recipe.clip_grad_value is not None:
+                self.fabric.clip_gradients(self.model, optimizer, clip_val=recipe.clip_grad_value)
+            elif recipe.clip_grad_norm is not None:
+                self.fabric.clip_gradients(self.model, optimizer, max_norm=recipe.clip_grad_norm)
+            optimizer.step()
+            # The mean over processes; Fabric's reduction is on all of them.
+            value = float(self.fabric.all_reduce(loss.detach(), reduce_op="mean"))
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the loss is {value} in epoch {epoch}, step {step}",
+                    expected="a number",
+                    fix="a smaller learning rate (SOLVER.BASE_LR) or a longer warm-up; "
+                    f"{LAST} in {self.output} is from before it",
+                )
+            position = position.model_copy(
+                update={"step": step + 1, "loss_sum": position.loss_sum + value}
+            )
+            if run_log is not None and ((step + 1) % LOG_PERIOD == 0 or step + 1 == total):
+                row = {"epoch": epoch, "step": step, "learning_rate": rate, "loss": value}
+                seconds = round(time.perf_counter() - began, 3)
+                run_log.step(epoch * total + step + 1, {**row, "seconds": seconds})
+            self.report(Progress("step", step + 1, total, epoch, recipe.epochs, value, rate))
+            if self._late() and step + 1 < total:
+                self._save(LAST, position)
+        return position
+
+    def _due(self, epoch: int, period: int) -> bool:
+        return (epoch + 1) % period == 0 or epoch + 1 == self.recipe.epochs
+
+    def _late(self) -> bool:
+        return time.monotonic() - self._saved_at >= self.save_every_s
+
+    def _measure(self, count: int, loader: Any, batches: Batches) -> None:
+        """Precise batch-norm statistics over the epoch's first batches."""
+        batches.first = 0
+        measure_statistics(self.bare, loader, min(count, len(batches)), self.fabric.device)
+
+    def _save(self, name: str, position: Position) -> None:
+        if self.fabric.global_rank == 0:
+            scaler = scaler_of(self.fabric)
+            save(
+                self.output / name,
+                self.bare,
+                self.optimizer.optimizer,
+                self.config,
+                position,
+                scaler=None if scaler is None else scaler.state_dict(),
+            )
+            self._saved_at = time.monotonic()
+
+    def _tell(
+        self,
+        position: Position,
+        looked: bool,
+        value: float | None,
+        seconds: float,
+        run_log: RunLog | None,
+    ) -> None:
+        """Say how the epoch before ``position`` went, in the log and to the caller."""
+        epoch, steps, loss = position.epoch - 1, position.batches, position.last_loss
+        rate = learning_rate(self.recipe, epoch + 1 - 1 / steps)
+        metric = self.source.entry.protocol.metric
+        if run_log is not None:
+            run_log.epoch(
+                (epoch + 1) * steps,
+                {
+                    "epoch": epoch,
+                    "learning_rate": rate,
+                    "loss": loss,
+                    "metric": metric if looked else "",
+                    "value": value,
+                    "videos": len(self.source.val) if looked else 0,
+                    "seconds": round(seconds, 3),
+                },
+            )
+        self.report(
+            Progress("look", steps, steps, epoch, self.recipe.epochs, loss, rate, metric, value)
+        )
+
+
+def _seed(seed: int, epoch: int, step: int) -> int:
+    return int(np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0]) >> 1
