@@ -44,17 +44,15 @@ def test_parameter_groups_are_pyslowfasts(name):
 FAST = ["Kinetics/X3D_XS", "Kinetics/SLOW_4x16_R50"]
 
 
-def two_steps(name, scale=1.0):
-    """Losses of the golden's two steps, and (sum, norm) of every float tensor after them.
-
-    ``scale`` multiplies the input, to see what rounding alone does.
-    """
+def two_steps(name, dtype=torch.float32):
+    """Losses of the golden's two steps, and (sum, norm) of every float tensor after them."""
     golden = GOLDEN["steps"][name]
     item = entry(name)
     item = item.model_copy(update={"builder": item.builder.model_copy(update={"dropout": 0.0})})
     model = build(item, device="meta")
     tensors = state_dict(name, layout="official")
     load_weights(model, {k: t.clone() for k, t in tensors.items()}, where="drawn")
+    model.to(dtype)
     recipe = recipe_of(item)
     prepare_model(model, recipe, rank=0, world=1)
     optimizer = make_optimizer(model, recipe)
@@ -63,7 +61,7 @@ def two_steps(name, scale=1.0):
     keep_still(model, recipe)
     labels = torch.tensor(golden["labels"]) if recipe.loss == "cross_entropy" else None
     if labels is None:
-        labels = torch.zeros(2, item.num_classes)
+        labels = torch.zeros(2, item.num_classes, dtype=dtype)
         for row, marked in enumerate(golden["labels"]):
             labels[row, marked] = 1.0
     losses = []
@@ -72,7 +70,7 @@ def two_steps(name, scale=1.0):
             clip(golden["frames"], golden["size"], seed=100 + 10 * step + b)
             for b in range(golden["batch"])
         ]
-        loss = LOSSES[recipe.loss](model(scale * torch.cat(clips)), labels)
+        loss = LOSSES[recipe.loss](model(torch.cat(clips).to(dtype)), labels)
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
@@ -98,27 +96,31 @@ def distance(one, two):
         for name in sorted(GOLDEN["steps"])
     ],
 )
-def test_two_steps_are_pyslowfasts_up_to_what_rounding_does(name):
-    """Batch norms over two clips magnify rounding: one ulp in the input moves sums by percents.
+def test_two_steps_are_pyslowfasts_up_to_its_own_rounding(name):
+    """PySlowFast's float32 numbers are nearer to ours than to those of exact arithmetic.
 
-    So no two kinds of CPU give the same tensors to 1e-4 of their norms, PySlowFast's own code
-    included. Held here: the losses, and that PySlowFast's tensors are no further from ours than
-    what one ulp in the input does to ours (measured: a thirtieth of that).
+    Batch norms over two clips magnify rounding so much that the golden tensors are off from the
+    same two steps in float64 by 9e-2 (X3D_XS) and 4e-2 (SLOW_4x16) of their norms. Ours in
+    float32 share that error but for 1e-3 where the kernels round alike (a wrong momentum or a
+    learning rate off by 2 % make it 6e-2), and little of it with another CPU or number of
+    threads. The arithmetic of a step by itself is held bit for bit in test_training_upstream.py.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(2)  # as the golden numbers were computed; one thread rounds otherwise
     try:
         losses, after = two_steps(name)
-        other_losses, nudged = two_steps(name, scale=1 + 2**-23)
+        exact_losses, exact = two_steps(name, torch.float64)
     finally:
         torch.set_num_threads(before)
     golden = {key: tuple(value) for key, value in GOLDEN["steps"][name]["after"].items()}
     assert set(after) == set(golden)
     expected = GOLDEN["steps"][name]["loss"]
     assert losses[0] == pytest.approx(expected[0], rel=1e-4)
-    rounding = abs(losses[1] - other_losses[1])
+    rounding = abs(expected[1] - exact_losses[1])
     assert abs(losses[1] - expected[1]) <= max(1e-4 * expected[1], rounding)
-    assert distance(after, golden) <= max(1e-4, distance(after, nudged))
+    kernels_round_alike = abs(losses[0] - expected[0]) <= 2**-23 * expected[0]
+    share = 0.1 if kernels_round_alike else 1.5
+    assert distance(after, golden) <= max(1e-4, share * distance(golden, exact))
 
 
 def test_vectors_that_do_not_decay_form_a_group():
