@@ -20,7 +20,8 @@ from ptv_hub.builders import VideoModel, build
 from ptv_hub.errors import MissingExtra, UnknownName, UsageError, WrongInput
 from ptv_hub.load import load
 from ptv_hub.manifest import entries, entry
-from ptv_hub.pyslowfast_config import to_yaml
+from ptv_hub.pyslowfast_config import Config, Paths, to_yaml
+from ptv_hub.recipe import recipe_of
 from tools import draw
 
 ROOT = Path(__file__).parent.parent
@@ -334,7 +335,10 @@ def test_bench_measures_each_backend_and_their_difference(by, tmp_path):
     asked = ["x3d_xs"]
     if by == "config":
         config = tmp_path / "X3D_XS.yaml"
-        config.write_text(to_yaml(entry("x3d_xs")))
+        item = entry("x3d_xs")
+        recipe = recipe_of(item)
+        assert recipe is not None
+        config.write_text(to_yaml(Config(entry=item, recipe=recipe, paths=Paths())))
         asked = ["--config", str(config), "MODEL.NUM_CLASSES", "7"]
     done = subprocess.run(
         [

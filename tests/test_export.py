@@ -83,6 +83,7 @@ def test_the_other_formats_give_the_models_scores(drawn, tmp_path, to):
     names = {Path(file).name for file in done.files}
     assert {p.name for p in tmp_path.iterdir()} == names
     assert names == ({"m.xml", "m.bin"} if to == "openvino" else {"m.pt2"})
+    assert done.size < 1.2 * sum(t.nbytes for t in model.state_dict().values())  # no clips in it
     clip = torch.cat([draw.clip(4, 182, seed=seed) for seed in (3, 4, 5)])
     found = FORMATS[to].open(Path(done.files[0]))((clip,))
     torch.testing.assert_close(found, scores(model, clip), atol=1e-5, rtol=0)

@@ -66,6 +66,7 @@ def format_of(name: str) -> Format:
 def _write_torch(
     graph: Graph, program: ExportedProgram, metadata: Mapping[str, str], path: Path
 ) -> None:
+    program.example_inputs = None  # two clips: 50 MB of noise in the file of a SlowFast
     torch.export.save(program, path, extra_files={METADATA_FILE: json.dumps(dict(metadata))})
 
 
