@@ -10,8 +10,6 @@ process of its own, and the same for both.
 from __future__ import annotations
 
 import http.server
-import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -79,12 +77,8 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     from ptv_hub.fetch.download import download
 
     way()
-    seconds = []
-    for _ in range(CALLS):
-        start = time.perf_counter()
-        way()
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": statistics.median(seconds), "digest": digest}
+    seconds = measuring.median_seconds(way, CALLS, time.perf_counter)
+    return {"seconds": seconds, "digest": digest}
 
 
 def main() -> None:
@@ -145,7 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--case"]:
-        print(json.dumps(run(json.loads(sys.argv[2]))))
-    else:
-        main()
+    measuring.as_script(run, main)

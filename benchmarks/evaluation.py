@@ -11,7 +11,6 @@ imports and the building of the model are not counted, what a backend compiles i
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -64,8 +63,6 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    import numpy as np
-
     from tools import draw
 
     parser = measuring.parser(__doc__)
@@ -73,8 +70,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=4, help="after the first")
     parser.add_argument("--variants", default=",".join(VARIANTS))
     args = parser.parse_args()
-    rows = []
-    variants = args.variants.split(",")
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         videos = []
         for number in range(args.videos + 1):
@@ -83,38 +79,20 @@ def main() -> None:
             videos.append(str(copy))
         for name in args.names:
             weights = str(draw.write(name, f"{folder}/{name}.pyth", training=False))
-            cases = [
-                {
-                    "name": name,
-                    "clock": args.clock,
-                    "weights": weights,
-                    "videos": videos,
-                    "variant": v,
-                }
-                for v in variants
-            ]
-            found = measuring.alternately(__file__, cases, args.repeats, folder)
-            for variant, one in zip(variants, found, strict=True):
-                if "error" in one:
-                    rows.append({"model": name, "variant": variant, "error": one["error"]})
-                    continue
-                difference = np.abs(np.array(one["scores"]) - np.array(found[0]["scores"])).max()
-                rows.append(
-                    {
-                        "model": name,
-                        "variant": variant,
-                        "videos an hour": round(3600 / one["seconds"]),
-                        "times faster": found[0]["seconds"] / one["seconds"],
-                        "first video s": one["first"],
-                        "difference": float(difference),
-                        "peak MB": round(one["peak"] / 1e6),
-                    }
-                )
+            rows += measuring.against_first(
+                __file__,
+                name,
+                args.variants.split(","),
+                {"clock": args.clock, "weights": weights, "videos": videos},
+                args.repeats,
+                folder,
+                lambda one: {
+                    "videos an hour": round(3600 / one["seconds"]),
+                    "first video s": one["first"],
+                },
+            )
     measuring.show(rows, args.json)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--case"]:
-        print(json.dumps(run(json.loads(sys.argv[2]))))
-    else:
-        main()
+    measuring.as_script(run, main)

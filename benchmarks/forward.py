@@ -10,8 +10,6 @@ turns; medians. Differences are of the scores, memory is the process's peak.
 
 from __future__ import annotations
 
-import json
-import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -51,17 +49,13 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     clip = draw.clip(spec.num_frames, spec.crop_size)
     noise = torch.randn(2, *clip.shape[1:], generator=generator)
     views = torch.cat([clip, noise])
-    seconds = []
     with torch.no_grad():
         start = clock()
         scores = model(views)
         first = clock() - start
-        for _ in range(case["calls"]):
-            start = clock()
-            model(views)
-            seconds.append(clock() - start)
+        seconds = measuring.median_seconds(lambda: model(views), case["calls"], clock)
     return {
-        "seconds": statistics.median(seconds),
+        "seconds": seconds,
         "first": first,
         "peak": measuring.peak_bytes(),
         "scores": scores.tolist(),
@@ -69,8 +63,6 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    import numpy as np
-
     from tools import draw
 
     parser = measuring.parser(__doc__)
@@ -78,44 +70,21 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=5, help="after the first, of each process")
     parser.add_argument("--variants", default=",".join(VARIANTS))
     args = parser.parse_args()
-    variants = args.variants.split(",")
-    rows = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in args.names:
             weights = draw.write(name, f"{folder}/{name}.pyth", training=False)
-            cases = [
-                {
-                    "name": name,
-                    "clock": args.clock,
-                    "weights": str(weights),
-                    "variant": v,
-                    "calls": args.calls,
-                }
-                for v in variants
-            ]
-            found = measuring.alternately(__file__, cases, args.repeats, folder)
-            base = found[0]
-            for variant, one in zip(variants, found, strict=True):
-                if "error" in one:
-                    rows.append({"model": name, "variant": variant, "error": one["error"]})
-                    continue
-                difference = np.abs(np.array(one["scores"]) - np.array(base["scores"])).max()
-                rows.append(
-                    {
-                        "model": name,
-                        "variant": variant,
-                        "seconds": one["seconds"],
-                        "times faster": base["seconds"] / one["seconds"],
-                        "difference": float(difference),
-                        "peak MB": round(one["peak"] / 1e6),
-                        "first call s": one["first"],
-                    }
-                )
+            rows += measuring.against_first(
+                __file__,
+                name,
+                args.variants.split(","),
+                {"clock": args.clock, "weights": str(weights), "calls": args.calls},
+                args.repeats,
+                folder,
+                lambda one: {"seconds": one["seconds"], "first call s": one["first"]},
+            )
     measuring.show(rows, args.json)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--case"]:
-        print(json.dumps(run(json.loads(sys.argv[2]))))
-    else:
-        main()
+    measuring.as_script(run, main)

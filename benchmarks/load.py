@@ -10,7 +10,6 @@ that only imports torch; and the command line against a bare ``python -c pass``.
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -60,14 +59,11 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 
     make = stock if case["variant"] == "stock" else ours
     load(name, weights=path)  # imports, and the file into the page cache
-    seconds = []
-    for _ in range(CALLS):
-        start = clock()
-        model = make()
-        seconds.append(clock() - start)
+    seconds = measuring.median_seconds(make, CALLS, clock)
+    model = make()
     wanted = torch.load(case["official"], weights_only=True)["model_state"]
     equal = all(same_bits(t, wanted[k]) for k, t in model.state_dict().items())
-    return {"seconds": statistics.median(seconds), "equal": equal}
+    return {"seconds": seconds, "equal": equal}
 
 
 def cold(weights: str, repeats: int) -> list[dict[str, Any]]:
@@ -145,7 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--case"]:
-        print(json.dumps(run(json.loads(sys.argv[2]))))
-    else:
-        main()
+    measuring.as_script(run, main)

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,24 @@ def parser(text: str | None) -> argparse.ArgumentParser:
     )
     made.add_argument("--json", action="store_true", help="write JSON to stdout")
     return made
+
+
+def as_script(run: Callable[[dict[str, Any]], dict[str, Any]], main: Callable[[], None]) -> None:
+    """What a benchmark does as a script: one case, as ``child`` asks for it, or all of it."""
+    if sys.argv[1:2] == ["--case"]:
+        print(json.dumps(run(json.loads(sys.argv[2]))))
+    else:
+        main()
+
+
+def median_seconds(way: Callable[[], Any], calls: int, clock: Callable[[], float]) -> float:
+    """The median over calls of one process."""
+    seconds = []
+    for _ in range(calls):
+        start = clock()
+        way()
+        seconds.append(clock() - start)
+    return statistics.median(seconds)
 
 
 def child(script: str, case: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
@@ -63,6 +81,42 @@ def alternately(
             print(f"{turn + 1}/{repeats} {case}", file=sys.stderr)
             runs[number].append(child(script, case, folder))
     return [_medians(found) for found in runs]
+
+
+def against_first(
+    script: str,
+    name: str,
+    variants: Sequence[str],
+    common: Mapping[str, Any],
+    repeats: int,
+    folder: str | Path,
+    columns: Callable[[dict[str, Any]], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """A row for each variant of a model: times faster than the first, and how far from its scores.
+
+    ``columns``: what else a row says, from what the case gave.
+    """
+    import numpy as np
+
+    cases = [{"name": name, "variant": variant, **common} for variant in variants]
+    found = alternately(script, cases, repeats, folder)
+    rows = []
+    for variant, one in zip(variants, found, strict=True):
+        row: dict[str, Any] = {"model": name, "variant": variant}
+        if "error" in one:
+            rows.append({**row, "error": one["error"]})
+            continue
+        difference = np.abs(np.array(one["scores"]) - np.array(found[0]["scores"])).max()
+        rows.append(
+            {
+                **row,
+                **columns(one),
+                "times faster": found[0]["seconds"] / one["seconds"],
+                "difference": float(difference),
+                "peak MB": round(one["peak"] / 1e6),
+            }
+        )
+    return rows
 
 
 def _medians(found: list[dict[str, Any]]) -> dict[str, Any]:

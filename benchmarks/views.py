@@ -11,9 +11,8 @@ memory stays with the process, as the commands have it.
 from __future__ import annotations
 
 import hashlib
-import json
-import statistics
 import sys
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,14 +70,8 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         count += bool(view)
         for pathway in view:
             sha.update(pathway.contiguous().numpy().data)
-    seconds = []
-    for _ in range(CALLS):
-        start = clock()
-        for _ in make():
-            pass
-        seconds.append(clock() - start)
     return {
-        "seconds": statistics.median(seconds),
+        "seconds": measuring.median_seconds(lambda: deque(make(), maxlen=0), CALLS, clock),
         "views": count,
         "sha256": sha.hexdigest(),
         "peak": measuring.peak_bytes(),
@@ -117,7 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--case"]:
-        print(json.dumps(run(json.loads(sys.argv[2]))))
-    else:
-        main()
+    measuring.as_script(run, main)
