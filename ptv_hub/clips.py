@@ -8,7 +8,7 @@ takes no more memory than the clips that overlap.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,7 @@ from ptv_hub.transforms import crops, prepare
 from ptv_hub.video import Video
 from ptv_hub.views import Clip, ViewPlan, plan_views, scaled_size
 
-__all__ = ["ClipViews", "clip_views"]
+__all__ = ["ClipViews", "clip_views", "prepared"]
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,25 @@ def clip_views(
             size changes on the way.
     """
     plan = plan or plan_views(video.timestamps, spec, protocol)
+    for clip, frames in prepared(video, spec, plan.clips):
+        yield ClipViews(clip, tuple(crops(frames, spec, protocol.num_crops)))
+
+
+def prepared(video: Video, spec: InputSpec, clips: Sequence[Clip]) -> Iterator[tuple[Clip, Tensor]]:
+    """Each clip with its frames, normalised and resized, float32, shape (3, T, h, w).
+
+    Raises:
+        VideoError: a frame that cannot be decoded, frames whose size changes on the way.
+    """
     places: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for number, clip in enumerate(plan.clips):
+    for number, clip in enumerate(clips):
         for time, frame in enumerate(clip.frames):
             places[frame].append((number, time))
     begun: dict[int, Tensor] = {}  # number of a clip -> (T, 3, h, w)
-    missing = [len(clip.frames) for clip in plan.clips]
+    missing = [len(clip.frames) for clip in clips]
     following = 0
     size: tuple[int, ...] = ()
-    for frame, pixels in video.frames(plan.frames):
+    for frame, pixels in video.frames(sorted(places)):
         if size and pixels.shape != size:
             raise VideoError(
                 "the frames of the video are of several sizes",
@@ -60,18 +70,16 @@ def clip_views(
             )
         size = pixels.shape
         scaled = scaled_size(size[0], size[1], spec.short_side)
-        prepared: Tensor | None = None
+        first: Tensor | None = None
         for number, time in places[frame]:
             if number not in begun:
-                begun[number] = torch.empty(len(plan.clips[number].frames), 3, *scaled)
+                begun[number] = torch.empty(len(clips[number].frames), 3, *scaled)
             here = begun[number][time]
-            if prepared is None:
-                prepared = prepare(torch.from_numpy(pixels), spec, out=here)
+            if first is None:
+                first = prepare(torch.from_numpy(pixels), spec, out=here)
             else:
-                here.copy_(prepared)
+                here.copy_(first)
             missing[number] -= 1
         while following < len(missing) and not missing[following]:
-            whole = begun.pop(following).transpose(0, 1)
-            views = crops(whole, spec, protocol.num_crops)
-            yield ClipViews(plan.clips[following], tuple(views))
+            yield clips[following], begun.pop(following).transpose(0, 1)
             following += 1

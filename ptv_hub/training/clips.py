@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, default_collate
 
+from ptv_hub.clips import prepared
 from ptv_hub.datasets import Item
 from ptv_hub.entry import InputSpec
-from ptv_hub.errors import PtvHubError, VideoError
+from ptv_hub.errors import PtvHubError
 from ptv_hub.training.labels import Spans
-from ptv_hub.transforms import prepare
-from ptv_hub.video import Video, open_video
-from ptv_hub.views import Clip, clip_at, crop_offsets
+from ptv_hub.video import open_video
+from ptv_hub.views import clip_at, crop_offsets
 
-__all__ = ["Batches", "LookClips", "TrainingClips", "collate", "take_clip"]
+__all__ = ["Batches", "LookClips", "TrainingClips", "collate"]
 
 Sample = tuple[Tensor, Tensor] | PtvHubError
 """Clip (3, T, S, S) float32, and its label () int64 or marks (C,) float32; or why there is none.
@@ -82,7 +82,8 @@ class TrainingClips(Dataset[Sample]):
         with open_video(item.source) as video:
             chosen = clip_at(video.timestamps, spec, rng.random(), draw)
             short_side = draw(*spec.train_jitter)
-            clip = take_clip(video, chosen, spec.model_copy(update={"short_side": short_side}))
+            scaled = spec.model_copy(update={"short_side": short_side})
+            ((_, clip),) = prepared(video, scaled, [chosen])
             seen = [video.timestamps.seconds[frame] for frame in chosen.frames]
         size = spec.train_crop_size
         top, left = (draw(0, side - size) for side in clip.shape[2:])
@@ -119,7 +120,8 @@ class LookClips(Dataset[Sample]):
         item, size = self.items[index], self.spec.crop_size
         try:
             with open_video(item.source) as video:
-                clip = take_clip(video, clip_at(video.timestamps, self.spec, 0.5), self.spec)
+                chosen = clip_at(video.timestamps, self.spec, 0.5)
+                ((_, clip),) = prepared(video, self.spec, [chosen])
         except PtvHubError as error:
             return error
         ((top, left),) = crop_offsets(clip.shape[2], clip.shape[3], size, 1)
@@ -128,22 +130,6 @@ class LookClips(Dataset[Sample]):
             order = np.random.default_rng([self.shuffle_seed, index]).permutation(clip.shape[1])
             clip = clip[:, torch.from_numpy(order)]
         return clip.contiguous(), _target(item.labels, self.num_marks)
-
-
-def take_clip(video: Video, clip: Clip, spec: InputSpec) -> Tensor:
-    """The frames of one clip, normalised and scaled, float32, shape (3, T, h, w).
-
-    Raises:
-        VideoError: a frame that cannot be decoded, or frames of several sizes.
-    """
-    frames = {
-        place: prepare(torch.from_numpy(pixels), spec)
-        for place, pixels in video.frames(sorted(set(clip.frames)))
-    }
-    sizes = {frame.shape for frame in frames.values()}
-    if len(sizes) > 1:
-        raise VideoError("the frames of the video are of several sizes", where=video.name)
-    return torch.stack([frames[place] for place in clip.frames], dim=1)
 
 
 def _target(labels: Sequence[int], num_marks: int | None) -> Tensor:
