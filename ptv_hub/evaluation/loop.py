@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ptv_hub._version import __version__
+from ptv_hub.backends import DTYPES
 from ptv_hub.datasets import Item, Listing
 from ptv_hub.digest import digest
 from ptv_hub.entry import Entry, Protocol
@@ -30,9 +31,6 @@ from ptv_hub.predict import ensemble
 from ptv_hub.transforms import pack
 
 __all__ = ["DTYPES", "evaluate", "finish"]
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""What a model may be run in; all but fp32 by autocast."""
 
 
 def evaluate(

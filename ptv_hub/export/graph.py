@@ -14,9 +14,7 @@ from ptv_hub.entry import InputSpec
 from ptv_hub.errors import UsageError
 from ptv_hub.traceable import traceable
 
-__all__ = ["DTYPES", "Graph", "Options", "example", "trace"]
-
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+__all__ = ["Graph", "Options", "example", "trace"]
 
 
 @dataclass(frozen=True)

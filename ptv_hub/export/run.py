@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from ptv_hub._version import __version__
+from ptv_hub.backends import DTYPES
 from ptv_hub.builders import VideoModel
 from ptv_hub.digest import digest
 from ptv_hub.entry import Record
 from ptv_hub.errors import ExportError, PtvHubError, UsageError, WriteError
 from ptv_hub.export.formats import Format, format_of
-from ptv_hub.export.graph import DTYPES, Graph, Options, example, trace
+from ptv_hub.export.graph import Graph, Options, example, trace
 
 __all__ = ["Exported", "export"]
 
