@@ -19,6 +19,7 @@ from ptv_hub.datasets import Item, Listing
 from ptv_hub.digest import digest
 from ptv_hub.errors import DataError, EvaluationError, UsageError, WriteError, WrongInput
 from ptv_hub.evaluation import EvalResult, evaluate, merge
+from ptv_hub.evaluation.decoding import Views, _compact
 from ptv_hub.evaluation.journal import Journal, name_of
 from ptv_hub.manifest import entry
 from ptv_hub.predict import protocol_for
@@ -589,3 +590,13 @@ def test_an_unfinished_run_reports_what_is_left(tmp_path):
     result = merge([tmp_path / "out"], tmp_path / "joined")
     assert (result.counts.scored, result.counts.pending) == (3, 1)
     assert "1 of 4 videos are not scored yet" in result.cautions
+
+
+def test_what_a_worker_sends_is_no_larger_than_the_views():
+    for width, shared in ((240, True), (2000, False)):
+        clip = torch.arange(4 * 3 * 160 * width, dtype=torch.float32).view(4, 3, 160, width)
+        views = tuple(clip.transpose(0, 1)[..., left : left + 160] for left in (0, 40, 80))
+        sent = _compact(Views(views)).views
+        assert (sent[0].untyped_storage().data_ptr() == clip.data_ptr()) is shared
+        assert sent[0].untyped_storage().nbytes() <= sum(view.nbytes for view in views)
+        assert all(torch.equal(one, other) for one, other in zip(sent, views, strict=True))
