@@ -20,7 +20,6 @@ from torch.overrides import TorchFunctionMode
 from ptv_hub.entry import Entry, InputSpec, ResNetSpec, SlowFastSpec, X3DSpec
 from ptv_hub.errors import UnknownName, WrongInput
 from ptv_hub.upstream import light_imports
-from ptv_hub.views import uniform_indices
 
 __all__ = ["ACTIVATIONS", "Activation", "VideoModel", "build", "shapes", "slow_frames"]
 
@@ -141,7 +140,7 @@ def slow_frames(num_frames: int, alpha: int) -> list[int]:
 
     Source: ``pack_pathway_output`` of ``slowfast/datasets/utils.py``.
     """
-    return list(uniform_indices(num_frames, num_frames // alpha))
+    return torch.linspace(0, num_frames - 1, num_frames // alpha).long().tolist()
 
 
 def build(

@@ -16,7 +16,7 @@ from ptv_hub.chart import METRICS
 from ptv_hub.entry import Entry, Paper, Protocol, Published
 from ptv_hub.errors import ManifestError, UsageError
 from ptv_hub.evaluation.result import EvalResult, Metrics
-from ptv_hub.hub import CHART_FILE, LICENSE_FILE, HubConfig
+from ptv_hub.repository import CHART_FILE, LICENSE_FILE, HubConfig
 from ptv_hub.verification import VerifyReport
 
 __all__ = ["bibtex", "card", "check", "license_text"]

@@ -11,8 +11,9 @@ from ptv_hub._version import __version__
 from ptv_hub.digest import digest
 from ptv_hub.entry import Record
 from ptv_hub.errors import UnknownName, UsageError, WriteError
-from ptv_hub.hub import entry, is_address
+from ptv_hub.hub import entry
 from ptv_hub.identify import candidates
+from ptv_hub.repository import is_address
 
 __all__ = ["Conversion", "convert"]
 

@@ -14,12 +14,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from ptv_hub import manifest, offline
-from ptv_hub.entry import Artifact, Entry, Record
+from ptv_hub.entry import Artifact, Entry
 from ptv_hub.errors import (
     FetchError,
     HashMismatch,
@@ -29,112 +29,7 @@ from ptv_hub.errors import (
     UsageError,
 )
 from ptv_hub.files import sha256_of
-
-__all__ = [
-    "CARD_FILE",
-    "CHART_FILE",
-    "CONFIG_FILE",
-    "FILES",
-    "LICENSE_FILE",
-    "WEIGHTS_FILE",
-    "HubConfig",
-    "Provenance",
-    "WeightsFile",
-    "download",
-    "entry",
-    "is_address",
-    "is_here",
-    "local_file",
-    "read_config",
-    "resolve",
-]
-
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-CARD_FILE = "README.md"
-LICENSE_FILE = "LICENSE.md"
-CHART_FILE = "accuracy_against_flops.png"
-
-FILES = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, LICENSE_FILE, CHART_FILE)
-"""What a repository holds; the chart only where there are published figures to draw."""
-
-_HUB, _FOLDER = "hf-hub:", "local-dir:"
-
-
-class WeightsFile(Record):
-    """What ``model.safetensors`` is."""
-
-    layout: str = "official"
-    size: int
-    """Bytes."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Over the tensors (``digest.py``): the same in every layout and format."""
-
-
-class Provenance(Record):
-    """Where the weights of a repository came from."""
-
-    source: str
-    """The address they were fetched from, or the name of a local file."""
-    sha256: str
-    """Of the source file, before it was converted."""
-    vouched_by: str | None
-    """Who vouches for that hash; null where nobody does."""
-    evidence: str
-    """On what grounds the file is taken to be this model's."""
-    converted_by: str
-
-
-class HubConfig(Record):
-    """The ``config.json`` of a repository."""
-
-    # Other tools of the Hub write keys of theirs into this file; ours are strict further down.
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
-
-    library_name: Literal["ptv_hub"]
-    schema_version: Literal[1]
-    entry: dict[str, Any]
-    """The entry but for its labels."""
-    weights: WeightsFile
-    provenance: Provenance
-    id2label: dict[int, str]
-    label2id: dict[str, int]
-
-    @classmethod
-    def of(cls, item: Entry, weights: WeightsFile, provenance: Provenance) -> HubConfig:
-        """The config of a repository with these weights."""
-        published = tuple(a for a in item.artifacts if not is_address(a.base_url))
-        item = item.model_copy(update={"artifacts": published, "digest": weights.digest})
-        return cls(
-            library_name="ptv_hub",
-            schema_version=1,
-            entry=item.model_dump(mode="json", exclude={"labels"}),
-            weights=weights,
-            provenance=provenance,
-            id2label=dict(enumerate(item.labels)),
-            label2id={label: index for index, label in enumerate(item.labels)},
-        )
-
-    def restored(self, address: str) -> Entry:
-        """The entry, with the repository's own file before those of its zoo."""
-        labels = tuple(self.id2label[index] for index in range(len(self.id2label)))
-        item = Entry.model_validate({**self.entry, "labels": labels})
-        own = Artifact(
-            zoo=address.partition(":")[0],
-            layout=self.weights.layout,
-            path=WEIGHTS_FILE,
-            size=self.weights.size,
-            sha256=self.weights.sha256,
-            hash_source=f"{CONFIG_FILE} beside it",
-            base_url=address,
-        )
-        return item.model_copy(update={"artifacts": (own, *item.artifacts)})
-
-
-def is_address(name: object) -> bool:
-    """Whether this is ``hf-hub:...`` or ``local-dir:...``."""
-    return isinstance(name, str) and name.startswith((_HUB, _FOLDER))
+from ptv_hub.repository import CONFIG_FILE, FOLDER, HUB, WEIGHTS_FILE, HubConfig, is_address
 
 
 def entry(name: str) -> Entry:
@@ -226,7 +121,7 @@ def is_here(artifact: Artifact) -> bool:
 
 def _other_bytes(artifact: Artifact, path: Path, expected: str, found: str) -> HashMismatch:
     fix = "push it again with 'ptv-hub push'; weights changed by hand need a config of their own"
-    if artifact.base_url.startswith(_HUB):
+    if artifact.base_url.startswith(HUB):
         fix = f"delete {path.resolve()} and load again; if it stays so, tell the repository's owner"
     return HashMismatch(
         f"{artifact.path} is not the file that {CONFIG_FILE} speaks of",
@@ -248,19 +143,19 @@ class _Place(NamedTuple):
     @property
     def address(self) -> str:
         if self.folder is not None:
-            return f"{_FOLDER}{self.folder}"
-        return f"{_HUB}{self.repo_id}" + (f"@{self.revision}" if self.revision else "")
+            return f"{FOLDER}{self.folder}"
+        return f"{HUB}{self.repo_id}" + (f"@{self.revision}" if self.revision else "")
 
 
 def _parsed(address: str) -> _Place:
-    if address.startswith(_FOLDER):
-        path = address.removeprefix(_FOLDER)
+    if address.startswith(FOLDER):
+        path = address.removeprefix(FOLDER)
         if not path:
             raise UsageError(
                 "an address without a folder", found=address, expected="local-dir:PATH"
             )
         return _Place("", None, Path(path).expanduser())
-    repo_id, at, revision = address.removeprefix(_HUB).partition("@")
+    repo_id, at, revision = address.removeprefix(HUB).partition("@")
     if not repo_id or (at and not revision):
         raise _no_address(address, "nothing after the '@'" if at else "no name")
     return _Place(repo_id, revision or None, None)

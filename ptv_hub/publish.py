@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ptv_hub import cache, checkpoint, hub, layouts
+from ptv_hub import cache, checkpoint, hub, layouts, repository
 from ptv_hub._version import __version__
 from ptv_hub.builders import build
 from ptv_hub.card import card, check, license_text
@@ -32,7 +32,10 @@ from ptv_hub.errors import (
 )
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.files import atomic_write, sha256_of
-from ptv_hub.hub import (
+from ptv_hub.identify import candidates
+from ptv_hub.load import load_weights
+from ptv_hub.manifest import entries
+from ptv_hub.repository import (
     CARD_FILE,
     CHART_FILE,
     CONFIG_FILE,
@@ -42,9 +45,6 @@ from ptv_hub.hub import (
     Provenance,
     WeightsFile,
 )
-from ptv_hub.identify import candidates
-from ptv_hub.load import load_weights
-from ptv_hub.manifest import entries
 from ptv_hub.upload import Pushed, upload
 from ptv_hub.verification import verify
 
@@ -158,7 +158,7 @@ def _source(
     from ptv_hub.fetch import fetch
 
     fetched = fetch(item, progress=progress)
-    if hub.is_address(fetched.artifact.base_url):
+    if repository.is_address(fetched.artifact.base_url):
         return fetched.path, _told(fetched.artifact.base_url), None
     known = fetched.artifact.sha256 is not None
     return fetched.path, _origin(fetched.artifact), fetched.vouched_by if known else None
@@ -168,13 +168,13 @@ def _told(source: str) -> str:
     """How a card names a source: the Hub is public, a path may tell more than its owner wants."""
     if source.startswith("hf-hub:"):
         return source
-    kind = "folder" if hub.is_address(source) else "file"
+    kind = "folder" if repository.is_address(source) else "file"
     return f"local {kind} {Path(source.removeprefix('local-dir:')).name}"
 
 
 def _without_repository(item: Entry) -> Entry:
     """The entry without what a repository says of its own file: that vouches for nothing."""
-    others = tuple(a for a in item.artifacts if not hub.is_address(a.base_url))
+    others = tuple(a for a in item.artifacts if not repository.is_address(a.base_url))
     if others == item.artifacts:
         return item
     return item.model_copy(update={"artifacts": others, "digest": None})

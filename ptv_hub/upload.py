@@ -20,7 +20,7 @@ from ptv_hub._version import __version__
 from ptv_hub.entry import Record
 from ptv_hub.errors import PtvHubError, PublishError
 from ptv_hub.files import sha256_of
-from ptv_hub.hub import FILES
+from ptv_hub.repository import FILES
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -13,14 +13,14 @@ from PIL import Image
 from typer.main import get_command
 
 import ptv_hub
-from ptv_hub import chart, hub
+from ptv_hub import chart, repository
 from ptv_hub.card import bibtex, card, check
 from ptv_hub.cli import app
 from ptv_hub.entry import Entry, License
 from ptv_hub.errors import ManifestError, UsageError
 from ptv_hub.evaluation.result import Counts, EvalResult, Metrics
-from ptv_hub.hub import HubConfig, Provenance, WeightsFile
 from ptv_hub.manifest import entries
+from ptv_hub.repository import HubConfig, Provenance, WeightsFile
 from ptv_hub.verification import Check, VerifyReport
 
 ENTRIES = [pytest.param(item, id=item.name) for item in entries()]
@@ -102,9 +102,9 @@ def test_its_figures_are_the_manifests(item):
 def test_its_links_lead_to_files_of_the_repository():
     text = written(ptv_hub.entry("x3d_m"))
     links = set(re.findall(r"\]\(([^)]+)\)", text))
-    assert links == {hub.CHART_FILE}
-    assert metadata(text)["license_link"] in hub.FILES
-    assert hub.CHART_FILE not in written(ptv_hub.entry("x3d_m"), chart=False)
+    assert links == {repository.CHART_FILE}
+    assert metadata(text)["license_link"] in repository.FILES
+    assert repository.CHART_FILE not in written(ptv_hub.entry("x3d_m"), chart=False)
 
 
 def test_a_file_of_unknown_origin_is_not_said_to_have_the_published_accuracy():

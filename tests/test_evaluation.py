@@ -16,10 +16,11 @@ from filelock import FileLock
 import ptv_hub
 from ptv_hub import datasets
 from ptv_hub.datasets import Item, Listing
+from ptv_hub.datasets.decoding import Views
 from ptv_hub.digest import digest
 from ptv_hub.errors import DataError, EvaluationError, UsageError, WriteError, WrongInput
 from ptv_hub.evaluation import EvalResult, evaluate, merge
-from ptv_hub.evaluation.decoding import Views, _compact
+from ptv_hub.evaluation.decoding import _compact
 from ptv_hub.evaluation.journal import Journal, name_of
 from ptv_hub.manifest import entry
 from ptv_hub.predict import protocol_for

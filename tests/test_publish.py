@@ -24,7 +24,7 @@ from ptv_hub.errors import (
     PublishError,
     UsageError,
 )
-from ptv_hub.hub import FILES
+from ptv_hub.repository import FILES
 from ptv_hub.upload import upload
 from tests import hub_server
 from tools import draw

@@ -118,8 +118,8 @@ def _refuse_name(words: Sequence[str]) -> None:
 
 def _is_name(word: str) -> bool:
     from ptv_hub.errors import AmbiguousName, UnknownName
-    from ptv_hub.hub import is_address
     from ptv_hub.manifest import entry
+    from ptv_hub.repository import is_address
 
     if is_address(word) or _is_file_of_weights(word):
         return True
@@ -269,7 +269,8 @@ def tell_ignored(settings: Config) -> None:
 def weights_file(weights: str) -> Path:
     """A file, or the fetched file of a model."""
     from ptv_hub.fetch import fetch
-    from ptv_hub.hub import entry, is_address
+    from ptv_hub.hub import entry
+    from ptv_hub.repository import is_address
 
     path = Path(weights).expanduser()
     named = is_address(weights) or path.suffix not in _SUFFIXES

@@ -9,11 +9,8 @@ as its share of memory holds, and then waits.
 from __future__ import annotations
 
 import multiprocessing
-import os
-import re
 import shutil
 import signal
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,100 +21,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ptv_hub.clips import clip_views
-from ptv_hub.datasets import Frames, Item
+from ptv_hub.datasets import Item
+from ptv_hub.datasets.decoding import End, Failure, Message, Views, decode
 from ptv_hub.entry import InputSpec, Protocol
-from ptv_hub.errors import EvaluationError, PtvHubError, VideoError
-from ptv_hub.video import open_video
-from ptv_hub.views import ViewPlan, plan_views
+from ptv_hub.errors import EvaluationError, PtvHubError
 
-__all__ = ["End", "Failure", "Pool", "Views", "decode", "failure_of", "look"]
+__all__ = ["Pool"]
 
 AHEAD_BYTES = 1 << 30
 """How far one worker may be ahead of the model."""
 _SHARED_MEMORY = Path("/dev/shm")
-
-
-@dataclass(frozen=True)
-class Views:
-    """The views of one clip."""
-
-    views: tuple[Tensor, ...]
-    """Of each crop: float32, shape (3, T, S, S)."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    reason: str
-    """Short, the same for all videos that failed alike."""
-    error: str
-    """All that is known, on several lines."""
-
-
-@dataclass(frozen=True)
-class End:
-    """The last message of a video."""
-
-    seconds: float
-    """Spent on decoding and preparing."""
-    clips: tuple[int, ...] = ()
-    """Of each clip of the protocol, which of the clips sent it is: a short video repeats itself."""
-    notes: tuple[str, ...] = ()
-    failure: Failure | None = None
-
-
-Message = Views | End
-
-
-def decode(item: Item, spec: InputSpec, protocol: Protocol) -> Iterator[Message]:
-    """The views of one video, clip by clip, then the ``End``; what fails is told there."""
-    start, waited = time.perf_counter(), 0.0
-    order: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
-    failure = None
-    try:
-        look(item)
-        with open_video(item.source) as video:
-            plan = plan_views(video.timestamps, spec, protocol)
-            notes = (*video.notes, *plan.notes)
-            distinct = list({clip.frames: clip for clip in reversed(plan.clips)}.values())[::-1]
-            place = {clip.frames: number for number, clip in enumerate(distinct)}
-            order = tuple(place[clip.frames] for clip in plan.clips)
-            short = ViewPlan(tuple(distinct), plan.num_crops)
-            for clip in clip_views(video, spec, protocol, plan=short):
-                given = time.perf_counter()
-                yield Views(clip.views)
-                waited += time.perf_counter() - given
-    except Exception as error:
-        failure = failure_of(error)
-    yield End(time.perf_counter() - start - waited, order, notes, failure)
-
-
-def failure_of(error: Exception) -> Failure:
-    """An error on reading a video as that video's failure: the others are to be scored.
-
-    Raises:
-        PtvHubError: what was not the video's fault, and would happen with every one.
-    """
-    if isinstance(error, VideoError):
-        # A clip's number would make a reason of its own of each.
-        return Failure(re.sub(r"clip \d+", "a clip", error.what), str(error))
-    if isinstance(error, PtvHubError):
-        raise error
-    kind = type(error).__name__  # a decoder's, or a library's
-    return Failure(f"decoding failed: {kind}", f"{kind}: {error}")
-
-
-def look(item: Item) -> None:
-    """What a decoder would tell less plainly."""
-    if isinstance(item.video, Frames):
-        folder = Path(next(item.video.paths())).parent
-        if not folder.is_dir():
-            raise VideoError("there is no such video", where=folder)
-    elif os.path.isfile(item.video) and os.path.getsize(item.video) == 0:
-        raise VideoError("the video file is empty", where=item.video, found="0 bytes")
 
 
 @dataclass

@@ -18,11 +18,12 @@ from torch import Tensor
 from ptv_hub._version import __version__
 from ptv_hub.backends import DTYPES
 from ptv_hub.datasets import Item, Listing
+from ptv_hub.datasets.decoding import End, Failure, Message, decode
 from ptv_hub.digest import digest
 from ptv_hub.entry import Entry, Protocol
 from ptv_hub.errors import EvaluationError, UsageError, WriteError, WrongInput
 from ptv_hub.evaluation import shards
-from ptv_hub.evaluation.decoding import End, Failure, Message, Pool, decode
+from ptv_hub.evaluation.decoding import Pool
 from ptv_hub.evaluation.journal import Header, Journal, Row, Settings, Writer, done, name_of
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.evaluation.summary import Collected, collect, summarize, write_scores

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ptv_hub import cache, hub, offline
+from ptv_hub import cache, hub, offline, repository
 from ptv_hub.cache import CachedFile, Expectation, Pin
 from ptv_hub.entry import Artifact, Entry, Record
 from ptv_hub.errors import FetchError, HashMismatch, OfflineError, WriteError
@@ -51,7 +51,7 @@ def fetch(entry: Entry, *, progress: bool = True) -> Fetched:
         FetchError: none of the files could be brought here; all reasons are told.
         WriteError: the cache cannot be written, or the disk is full.
     """
-    if entry.artifacts and hub.is_address(entry.artifacts[0].base_url):
+    if entry.artifacts and repository.is_address(entry.artifacts[0].base_url):
         return _from_repository(entry.artifacts[0], progress)
     allowed, reasons = _allowed(entry)
     for artifact in allowed:
@@ -82,7 +82,7 @@ def _from_repository(artifact: Artifact, progress: bool) -> Fetched:
         path=path,
         artifact=artifact,
         sha256=artifact.sha256,
-        vouched_by=artifact.hash_source or hub.CONFIG_FILE,
+        vouched_by=artifact.hash_source or repository.CONFIG_FILE,
         from_cache=was_here,
     )
 

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from ptv_hub.datasets import Frames, Item, Listing, write_frame_list, write_list
+from ptv_hub.datasets.decoding import End, Failure, decode, failure_of, look
 from ptv_hub.entry import Entry, InputSpec, Protocol, Record, SecondsSampling
 from ptv_hub.errors import DataError
-from ptv_hub.evaluation.decoding import End, Failure, decode, failure_of, look
 from ptv_hub.preparation.workers import each
 from ptv_hub.video import open_video
 from ptv_hub.views import plan_views

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 
 from ptv_hub.datasets import Frames, Item, Listing, write_frame_list
+from ptv_hub.datasets.decoding import failure_of, look
 from ptv_hub.entry import Entry, Record, SecondsSampling
 from ptv_hub.errors import UsageError, WriteError
-from ptv_hub.evaluation.decoding import failure_of, look
 from ptv_hub.preparation.check import CheckedVideo
 from ptv_hub.preparation.workers import each
 from ptv_hub.video import open_video

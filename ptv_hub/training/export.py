@@ -17,7 +17,7 @@ from ptv_hub.digest import digest
 from ptv_hub.entry import Entry
 from ptv_hub.errors import WriteError
 from ptv_hub.files import atomic_write, sha256_of
-from ptv_hub.hub import CONFIG_FILE, WEIGHTS_FILE, HubConfig, Provenance, WeightsFile
+from ptv_hub.repository import CONFIG_FILE, WEIGHTS_FILE, HubConfig, Provenance, WeightsFile
 
 __all__ = ["export"]
 
