@@ -39,7 +39,7 @@ test-slow: $(BIN)/.dev browser
 
 # The zoo's pages in headless Chromium, which is installed if it is not there (Debian, Ubuntu).
 test-browser: $(BIN)/.dev browser
-	$(BIN)/python -m pytest -m slow tests/test_site.py
+	$(BIN)/python -m pytest -m slow tests/publish/test_site.py
 
 browser: $(BIN)/.dev
 	command -v chromedriver || { apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; }

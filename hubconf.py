@@ -14,8 +14,8 @@ dependencies = [
 # All names here but those of the models begin with an underscore: torch.hub lists the others.
 
 try:
-    from ptv_hub.entry import Entry as _Entry
-    from ptv_hub.manifest import entries as _entries
+    from ptv_hub.zoo.entry import Entry as _Entry
+    from ptv_hub.zoo.manifest import entries as _entries
 except ModuleNotFoundError as _error:
     if _error.name not in dependencies:
         raise
@@ -93,7 +93,7 @@ def _entry_point(item: _Entry):
         activation=None,
         features_only=False,
     ):
-        from ptv_hub.load import load as straight_road
+        from ptv_hub.weights.load import load as straight_road
 
         return straight_road(
             item,

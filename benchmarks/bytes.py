@@ -71,10 +71,10 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
             out.unlink(missing_ok=True)
             digest = download(case["url"], out)
 
-    from ptv_hub import checkpoint, layouts
-    from ptv_hub.convert import convert
-    from ptv_hub.digest import digest as of_tensors
-    from ptv_hub.fetch.download import download
+    from ptv_hub.fetching.download import download
+    from ptv_hub.models.digest import digest as of_tensors
+    from ptv_hub.weights import checkpoint, layouts
+    from ptv_hub.weights.convert import convert
 
     way()
     seconds = measuring.median_seconds(way, CALLS, time.perf_counter)
@@ -82,7 +82,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    from ptv_hub.convert import convert
+    from ptv_hub.weights.convert import convert
     from tools import draw
 
     parser = measuring.parser(__doc__)

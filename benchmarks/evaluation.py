@@ -30,16 +30,17 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
 
     from benchmarks import stock
-    from ptv_hub import backends
-    from ptv_hub.evaluation import evaluate
-    from ptv_hub.load import load
+    from ptv_hub.engines.memory import keep_freed_memory
+    from ptv_hub.engines.optimized import optimize
+    from ptv_hub.evaluation.loop import evaluate
+    from ptv_hub.weights.load import load
 
     model: Any = load(case["name"], weights=case["weights"])
     model.activation = model.entry.protocol.activation
     first, *others = case["videos"]
     backend, _, dtype = case["variant"].partition(":")
     if backend != "stock":
-        backends.keep_freed_memory()
+        keep_freed_memory()
 
     def scores_of(videos: list[str]) -> Any:
         if backend == "stock":
@@ -50,7 +51,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 
     start = clock()
     if backend != "stock":
-        model = backends.optimize(model, backend, dtype=dtype)
+        model = optimize(model, backend, dtype=dtype)
     scores_of([first])
     begun = clock()
     scores = scores_of(others)

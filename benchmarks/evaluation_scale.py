@@ -101,8 +101,8 @@ def own_speed(model: Any, repeats: int = 30) -> float:
 def run(videos: int, workers: int, threads: int) -> dict[str, Any]:
     import torch
 
-    from ptv_hub.evaluation import evaluate
-    from ptv_hub.load import load
+    from ptv_hub.evaluation.loop import evaluate
+    from ptv_hub.weights.load import load
     from tools import draw
 
     torch.set_num_threads(threads)

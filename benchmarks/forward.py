@@ -32,19 +32,20 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     clock = measuring.CLOCKS[case["clock"]]
     import torch
 
-    from ptv_hub import backends
-    from ptv_hub.load import load
+    from ptv_hub.engines.memory import keep_freed_memory
+    from ptv_hub.engines.optimized import optimize
+    from ptv_hub.weights.load import load
     from tools import draw
 
     variant, _, kept = case["variant"].partition("+")
     backend, _, dtype = variant.partition(":")
     if kept:
-        backends.keep_freed_memory()
+        keep_freed_memory()
     model: Any = load(case["name"], weights=case["weights"])
     spec = model.entry.input
     model.activation = model.entry.protocol.activation
     if backend != "eager":
-        model = backends.optimize(model, backend, dtype=dtype or "fp32")
+        model = optimize(model, backend, dtype=dtype or "fp32")
     generator = torch.Generator().manual_seed(1)
     clip = draw.clip(spec.num_frames, spec.crop_size)
     noise = torch.randn(2, *clip.shape[1:], generator=generator)

@@ -40,10 +40,10 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     clock = measuring.CLOCKS[case["clock"]]
     import torch
 
-    from ptv_hub.builders import build
-    from ptv_hub.checkpoint import same_bits
-    from ptv_hub.load import load
-    from ptv_hub.manifest import entry
+    from ptv_hub.models.builders import build
+    from ptv_hub.weights.checkpoint import same_bits
+    from ptv_hub.weights.load import load
+    from ptv_hub.zoo.manifest import entry
 
     name, path = case["name"], case["file"]
     item = entry(name)
@@ -94,7 +94,7 @@ def cold(weights: str, repeats: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    from ptv_hub.convert import convert
+    from ptv_hub.weights.convert import convert
     from tools import draw
 
     parser = measuring.parser(__doc__)

@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
 
-    from ptv_hub.convert import convert
+    from ptv_hub.weights.convert import convert
     from tools import draw
 
     rows = []

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptv_hub.entry import Entry
+from ptv_hub.zoo.entry import Entry
 
 
 class Transform:

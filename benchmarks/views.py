@@ -31,11 +31,11 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from benchmarks import stock
-    from ptv_hub.backends import keep_freed_memory
-    from ptv_hub.clips import clip_views
-    from ptv_hub.manifest import entry
-    from ptv_hub.transforms import pack
-    from ptv_hub.video import open_video
+    from ptv_hub.engines.memory import keep_freed_memory
+    from ptv_hub.inference.clips import clip_views
+    from ptv_hub.inference.transforms import pack
+    from ptv_hub.inference.video import open_video
+    from ptv_hub.zoo.manifest import entry
 
     item, video = entry(case["name"]), case["video"]
 

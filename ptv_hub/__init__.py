@@ -11,60 +11,46 @@ Names are imported when they are first used: ``import ptv_hub`` costs no torch.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ptv_hub._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from ptv_hub.convert import convert as convert
-    from ptv_hub.digest import digest as digest
     from ptv_hub.errors import PtvHubError as PtvHubError
-    from ptv_hub.evaluation import evaluate as evaluate
-    from ptv_hub.features import features as features
-    from ptv_hub.hub import entry as entry
-    from ptv_hub.identify import identify as identify
-    from ptv_hub.load import load as load
-    from ptv_hub.manifest import list_models as list_models
-    from ptv_hub.manifest import read_manifest as read_manifest
-    from ptv_hub.predict import predict as predict
-    from ptv_hub.pyslowfast_config import from_config as from_config
-    from ptv_hub.transforms import transform as transform
-    from ptv_hub.verification import verify as verify
+    from ptv_hub.evaluation.loop import evaluate as evaluate
+    from ptv_hub.fetching.hub import entry as entry
+    from ptv_hub.inference.features import features as features
+    from ptv_hub.inference.predict import predict as predict
+    from ptv_hub.inference.transforms import transform as transform
+    from ptv_hub.models.digest import digest as digest
+    from ptv_hub.verification.walk import verify as verify
+    from ptv_hub.weights.convert import convert as convert
+    from ptv_hub.weights.identify import identify as identify
+    from ptv_hub.weights.load import load as load
+    from ptv_hub.zoo.manifest import list_models as list_models
+    from ptv_hub.zoo.manifest import read_manifest as read_manifest
+    from ptv_hub.zoo.pyslowfast import from_config as from_config
 
 _HOMES = {
     "PtvHubError": "errors",
-    "convert": "convert",
-    "digest": "digest",
-    "entry": "hub",
-    "features": "features",
-    "evaluate": "evaluation",
-    "from_config": "pyslowfast_config",
-    "identify": "identify",
-    "list_models": "manifest",
-    "load": "load",
-    "predict": "predict",
-    "read_manifest": "manifest",
-    "transform": "transforms",
-    "verify": "verification",
+    "convert": "weights.convert",
+    "digest": "models.digest",
+    "entry": "fetching.hub",
+    "evaluate": "evaluation.loop",
+    "features": "inference.features",
+    "from_config": "zoo.pyslowfast",
+    "identify": "weights.identify",
+    "list_models": "zoo.manifest",
+    "load": "weights.load",
+    "predict": "inference.predict",
+    "read_manifest": "zoo.manifest",
+    "transform": "inference.transforms",
+    "verify": "verification.walk",
 }
 """Public name -> the room it lives in."""
 
 __all__ = ["__version__", *_HOMES]
-
-
-class _Package(ModuleType):
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Importing a room sets it as an attribute of the package; where a room and its
-        # function share a name (load.load), the function is what users mean.
-        if name in _HOMES and isinstance(value, ModuleType):
-            return
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
@@ -76,4 +62,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted(__all__)

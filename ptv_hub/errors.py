@@ -30,32 +30,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-__all__ = [
-    "AmbiguousName",
-    "CheckpointError",
-    "ConfigError",
-    "DataError",
-    "EvaluationError",
-    "ExportError",
-    "FetchError",
-    "HashMismatch",
-    "KeyMismatch",
-    "LayoutError",
-    "ManifestError",
-    "MissingExtra",
-    "OfflineError",
-    "PtvHubError",
-    "PublishError",
-    "TrainingError",
-    "UnknownName",
-    "UnreadableFile",
-    "UnsafeFile",
-    "UsageError",
-    "VideoError",
-    "WriteError",
-    "WrongInput",
-]
-
 
 class PtvHubError(Exception):
     """Base of all errors; ``str()`` of it is the whole message, one fact a line."""

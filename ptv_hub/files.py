@@ -11,8 +11,6 @@ from pathlib import Path
 
 from ptv_hub.errors import WriteError
 
-__all__ = ["atomic_write", "sha256_of"]
-
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str], *, fix: str | None = None) -> Iterator[Path]:
@@ -41,6 +39,12 @@ def atomic_write(path: str | os.PathLike[str], *, fix: str | None = None) -> Ite
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def write_text(path: str | os.PathLike[str], text: str, *, fix: str | None = None) -> None:
+    """Write a text file, UTF-8, whole or not at all. Raises as ``atomic_write``."""
+    with atomic_write(path, fix=fix) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

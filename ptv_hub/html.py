@@ -10,8 +10,6 @@ import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 
-__all__ = ["Html", "element", "image", "page", "table"]
-
 
 class Html(str):
     """Text that is markup, not to be escaped again."""

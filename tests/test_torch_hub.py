@@ -16,12 +16,12 @@ from packaging.utils import canonicalize_name
 
 from ptv_hub import read_manifest
 from ptv_hub.errors import OfflineError
-from ptv_hub.load import load
-from ptv_hub.manifest import entries, entry
+from ptv_hub.weights.load import load
+from ptv_hub.zoo.manifest import entries, entry
+from tests import ROOT
 from tests.server import Answer, Server
 from tools import draw
 
-ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ["torch", "torchvision", "pytorchvideo", "pydantic", "requests", "tqdm", "safetensors"]
 REFUSED = ["typer", "rich", "huggingface_hub", "torchmetrics", "sklearn", "onnx", "av", "yaml"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ptv_hub.entry import Entry
-from ptv_hub.manifest import ManifestFile, entries
-from ptv_hub.verification import VerifyReport
+from ptv_hub.verification.records import VerifyReport
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.manifest import ManifestFile, entries
 
 
 def schema(_: str) -> str:

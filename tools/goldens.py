@@ -17,9 +17,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ptv_hub.digest import digest
-from ptv_hub.manifest import entries
+from ptv_hub.models.digest import digest
 from ptv_hub.verification.goldens import Golden, to_json
+from ptv_hub.zoo.manifest import entries
 from tools import draw
 
 TARGET = ROOT / "ptv_hub" / "verification" / "goldens.json"

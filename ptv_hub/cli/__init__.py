@@ -15,10 +15,8 @@ from typing import Annotated
 import typer
 
 from ptv_hub._version import __version__
-from ptv_hub.cli import bench, cache, evaluate, files, predict, publish, train, verify, zoo
+from ptv_hub.cli import bench, cache, data, evaluate, predict, publish, train, verify, weights, zoo
 from ptv_hub.errors import PtvHubError, UsageError
-
-__all__ = ["app", "main"]
 
 app = typer.Typer(
     name="ptv-hub",
@@ -59,7 +57,7 @@ def _options(
         os.environ["PTV_HUB_LOCK"] = str(lock.absolute())
 
 
-for family in (zoo, predict, bench, cache, files, verify, evaluate, train, publish):
+for family in (zoo, predict, bench, cache, weights, verify, evaluate, data, train, publish):
     family.register(app)
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.cli.asked import NAME, ConfigFile, Opts, asked
+from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.which_model import NAME, ConfigFile, Opts, asked
 from ptv_hub.errors import PtvHubError, UsageError
-from ptv_hub.report import print_json, print_table
 
 if TYPE_CHECKING:
-    from ptv_hub.builders import VideoModel
+    from ptv_hub.models.builders import VideoModel
 
 
 def register(app: typer.Typer) -> None:
@@ -64,13 +64,14 @@ def bench(
     """
     from dataclasses import asdict
 
-    from ptv_hub import backends
-    from ptv_hub.load import load
+    from ptv_hub.engines.measure import EAGER, Case, measure
+    from ptv_hub.engines.optimized import BACKENDS, installed
+    from ptv_hub.weights.load import load
 
-    known = (backends.EAGER, *backends.BACKENDS)
+    known = (EAGER, *BACKENDS)
     wanted = backend or [
-        backends.EAGER,
-        *(b for b in backends.installed(device.split(":")[0]) if b != "compile"),
+        EAGER,
+        *(b for b in installed(device.split(":")[0]) if b != "compile"),
     ]
     for one in wanted:
         if one not in known:
@@ -84,11 +85,11 @@ def bench(
     rows, failed = [], 0
     reference = None
     for one in wanted:
-        for kind in ["fp32"] if one == backends.EAGER else dtype or ["fp32"]:
+        for kind in ["fp32"] if one == EAGER else dtype or ["fp32"]:
             typer.echo(f"{one} {kind} ...", err=True)
-            case = backends.Case(one, kind, batch_views, calls, threads, device, keep_memory)
+            case = Case(one, kind, batch_views, calls, threads, device, keep_memory)
             try:
-                found = asdict(backends.measure(model, case))
+                found = asdict(measure(model, case))
             except PtvHubError as error:
                 typer.echo(f"ptv-hub: {error}", err=True)
                 failed += 1

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.errors import FetchError, UsageError
-from ptv_hub.report import print_json, print_table
 
 if TYPE_CHECKING:
-    from ptv_hub.cache import CachedFile
-    from ptv_hub.entry import Artifact, Entry
+    from ptv_hub.fetching.cache import CachedFile
+    from ptv_hub.zoo.entry import Artifact, Entry
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 Names = Annotated[
@@ -53,8 +53,8 @@ def fetch(
 
         ptv-hub --lock ptv-hub.lock fetch --all
     """
-    from ptv_hub import fetch as room
-    from ptv_hub.manifest import entries, entry
+    from ptv_hub.fetching.artifacts import fetch as fetch_file
+    from ptv_hub.zoo.manifest import entries, entry
 
     if bool(names) == all_:
         raise UsageError("fetch what?", expected="names of models, or --all", found=names or None)
@@ -62,7 +62,7 @@ def fetch(
     found, failed = [], False
     for item in wanted:
         try:
-            file = room.fetch(item, progress=sys.stderr.isatty())
+            file = fetch_file(item, progress=sys.stderr.isatty())
         except FetchError as error:  # the other models may be had
             failed = True
             typer.echo(f"ptv-hub: {error}", err=True)
@@ -94,8 +94,8 @@ def lock(
 
         ptv-hub lock x3d_m slowfast_r50 -o ptv-hub.lock
     """
-    from ptv_hub.cache import lockable, write_lock
-    from ptv_hub.manifest import entries, entry
+    from ptv_hub.fetching.cache import lockable, write_lock
+    from ptv_hub.zoo.manifest import entries, entry
 
     wanted = [entry(name) for name in names] if names else list(entries())
     for item in wanted if names else ():
@@ -120,7 +120,7 @@ def list_(json: Json = False) -> None:
 
         ptv-hub cache list
     """
-    from ptv_hub.cache import cached_files
+    from ptv_hub.fetching.cache import cached_files
 
     owners = _owners()
     rows = [_row(file, owners) for file in cached_files()]
@@ -146,14 +146,14 @@ def list_(json: Json = False) -> None:
 
 def _owners() -> dict[str, tuple[Entry, Artifact]]:
     """Key of a file -> the entry and artifact it belongs to."""
-    from ptv_hub.cache import key
-    from ptv_hub.manifest import entries
+    from ptv_hub.fetching.cache import key
+    from ptv_hub.zoo.manifest import entries
 
     return {key(artifact): (item, artifact) for item in entries() for artifact in item.artifacts}
 
 
 def _row(file: CachedFile, owners: dict[str, tuple[Entry, Artifact]]) -> dict[str, Any]:
-    from ptv_hub.cache import expectation
+    from ptv_hub.fetching.cache import expectation
 
     item, artifact = owners.get(file.key, (None, None))
     expected = expectation(artifact) if artifact else None
@@ -177,7 +177,7 @@ def size(json: Json = False) -> None:
 
         ptv-hub cache size
     """
-    from ptv_hub.cache import cached_files, folder, leftovers
+    from ptv_hub.fetching.cache import cached_files, folder, leftovers
 
     files, parts = cached_files(), leftovers()
     facts: dict[str, Any] = {
@@ -217,7 +217,7 @@ def verify(names: Names = None, json: Json = False) -> None:
 
         ptv-hub cache verify x3d_m --json
     """
-    from ptv_hub.cache import damaged
+    from ptv_hub.fetching.cache import damaged
 
     owners = _owners()
     rows = []
@@ -240,8 +240,8 @@ def verify(names: Names = None, json: Json = False) -> None:
 
 def _chosen(names: list[str] | None) -> list[CachedFile]:
     """Cached files of these models (or keys, as ``cache list`` shows them); all without names."""
-    from ptv_hub.cache import cached_files, key
-    from ptv_hub.manifest import entry
+    from ptv_hub.fetching.cache import cached_files, key
+    from ptv_hub.zoo.manifest import entry
 
     files = cached_files()
     if not names:
@@ -275,8 +275,8 @@ def remove(
 
         ptv-hub cache remove --all
     """
-    from ptv_hub import cache
-    from ptv_hub.manifest import entry
+    from ptv_hub.fetching import cache
+    from ptv_hub.zoo.manifest import entry
 
     if bool(names) == all_:
         raise UsageError("remove what?", expected="names of models, or --all", found=names or None)
@@ -303,7 +303,7 @@ def clean(json: Json = False) -> None:
 
         ptv-hub cache clean
     """
-    from ptv_hub import cache
+    from ptv_hub.fetching import cache
 
     count, freed = cache.clean()
     if json:

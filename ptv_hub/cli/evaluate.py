@@ -1,4 +1,4 @@
-"""``ptv-hub eval`` and ``ptv-hub data``: reproduce the published numbers, and prepare for it."""
+"""``ptv-hub eval``: reproduce the published numbers."""
 
 from __future__ import annotations
 
@@ -8,35 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptv_hub.cli.asked import NAME, ConfigFile, Opts, asked
+from ptv_hub.cli.options import Json, Videos, part
+from ptv_hub.cli.which_model import NAME, ConfigFile, Opts, asked
 from ptv_hub.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from ptv_hub.datasets import Listing
-    from ptv_hub.evaluation import EvalResult
-
-Name = Annotated[
-    str, typer.Argument(help="A model's name, or a data set's: kinetics400, ssv2, charades.")
-]
-Data = Annotated[
-    Path, typer.Option(help="Folder of the annotation files, or one of them; or a folder a class.")
-]
-Videos = Annotated[
-    Path | None, typer.Option(help="Folder below which the videos or frame folders lie.")
-]
-Workers = Annotated[
-    int | None, typer.Option(min=0, help="Processes; as many as cores if not given.")
-]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any video cannot be used.")]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+    from ptv_hub.evaluation.result import EvalResult
 
 
 def register(app: typer.Typer) -> None:
     app.command("eval")(evaluate)
-    data = typer.Typer(no_args_is_help=True, help="Look at a data set, or prepare it.")
-    data.command("check")(check)
-    data.command("extract")(extract)
-    app.add_typer(data, name="data")
 
 
 def evaluate(
@@ -133,11 +114,11 @@ def evaluate(
             expected="NAME and --data DIR, or --config X.yaml",
             fix="ptv-hub eval --help",
         )
-    from ptv_hub import datasets
-    from ptv_hub.evaluation import evaluate as run
-    from ptv_hub.load import load
-    from ptv_hub.predict import protocol_for
-    from ptv_hub.report.evaluation import write_report
+    from ptv_hub.datasets.reading import read_listing
+    from ptv_hub.evaluation.loop import evaluate as run
+    from ptv_hub.evaluation.report import write_report
+    from ptv_hub.inference.predict import protocol_for
+    from ptv_hub.weights.load import load
 
     wanted = asked(name, opts, config=config, weights=weights)
     item, data, videos = wanted.entry, data or wanted.data, videos or wanted.videos
@@ -149,7 +130,7 @@ def evaluate(
             fix="--data DIR, or add: DATA.PATH_TO_DATA_DIR DIR",
         )
     protocol = protocol_for(wanted.to_run, views, clip_sampling)
-    listing = _part(datasets.read(item, data, videos=videos), limit, sample, seed)
+    listing = part(read_listing(item, data, videos=videos), limit, sample, seed)
     for note in listing.notes:
         typer.echo(f"note: {note}", err=True)
     folder = out or Path(f"eval-{item.name}")
@@ -185,21 +166,12 @@ def _no_run(name: str | None, config: Path | None, data: Path | None) -> None:
 
 
 def _print(result: EvalResult, json: bool) -> None:
-    from ptv_hub.report import print_json
-    from ptv_hub.report.evaluation import print_result
+    from ptv_hub.cli.tables import print_json
 
     if json:
         print_json(result)
     else:
-        print_result(result)
-
-
-def _part(listing: Listing, limit: int | None, sample: int | None, seed: int) -> Listing:
-    if limit is not None and sample is not None:
-        raise UsageError("--limit and --sample contradict each other", fix="leave one out")
-    if limit is not None:
-        return listing.head(limit)
-    return listing if sample is None else listing.sample(sample, seed)
+        _print_tables(result)
 
 
 def _device(name: str | None) -> Any:
@@ -223,7 +195,8 @@ def _device(name: str | None) -> Any:
 
 
 def _on_backend(model: Any, backend: str | None, dtype: str) -> Any:
-    from ptv_hub.backends import keep_freed_memory, optimize
+    from ptv_hub.engines.memory import keep_freed_memory
+    from ptv_hub.engines.optimized import optimize
 
     keep_freed_memory()  # this process is ours
     if backend is None:
@@ -238,8 +211,9 @@ def _reported(folder: Path) -> EvalResult:
     """The report of a folder's journals, written beside them."""
     from contextlib import ExitStack
 
-    from ptv_hub.evaluation import collect, finish
-    from ptv_hub.report.evaluation import write_report
+    from ptv_hub.evaluation.loop import finish
+    from ptv_hub.evaluation.report import write_report
+    from ptv_hub.evaluation.summary import collect
 
     with ExitStack() as stack:
         result = finish(folder, collect([folder], stack))
@@ -248,8 +222,8 @@ def _reported(folder: Path) -> EvalResult:
 
 
 def _merged(folders: list[Path], out: Path | None) -> EvalResult:
-    from ptv_hub.evaluation import merge
-    from ptv_hub.report.evaluation import write_report
+    from ptv_hub.evaluation.merging import merge
+    from ptv_hub.evaluation.report import write_report
 
     if out is None:
         raise UsageError("--merge needs a folder to write to", fix="--out DIR")
@@ -258,101 +232,18 @@ def _merged(folders: list[Path], out: Path | None) -> EvalResult:
     return result
 
 
-def check(
-    name: Name,
-    data: Data,
-    videos: Videos = None,
-    decode: Annotated[
-        bool, typer.Option("--decode", help="Decode all frames that an evaluation would.")
-    ] = False,
-    write: Annotated[
-        Path | None, typer.Option(help="Write the list of the usable videos to this file.")
-    ] = None,
-    workers: Workers = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N videos.")] = None,
-    strict: Strict = False,
-    json: Json = False,
-) -> None:
-    """Say what of a data set is there, what is missing, and what cannot be decoded.
+def _print_tables(result: EvalResult) -> None:
+    """Numbers, counts and what to bear in mind, to stdout."""
+    from ptv_hub.cli.tables import print_table
+    from ptv_hub.evaluation.report import numbers, title
 
-    Examples:
-
-        ptv-hub data check kinetics400 --data kinetics400 --videos kinetics400/val
-
-        ptv-hub data check ssv2 --data ssv2 --videos ssv2/frames --write ssv2/val.csv
-    """
-    from ptv_hub import datasets, preparation
-    from ptv_hub.report import print_json
-    from ptv_hub.report.evaluation import print_check
-
-    item = _of_dataset(name)
-    listing = _part(datasets.read(item, data, videos=videos), limit, None, 0)
-    with _bar(len(listing.items)) as bar:
-        found = preparation.check(
-            item, listing, decode_all=decode, workers=_cores(workers), on_video=bar.update
-        )
-    if json:
-        print_json(found)
-    else:
-        print_check(found)
-    if write is not None:
-        below = videos or (data if data.is_dir() else data.parent)
-        count = preparation.write_usable(item, listing, found, write, below)
-        typer.echo(f"written: {write} ({count} videos)", err=True)
-    raise typer.Exit(int(strict and bool(found.failures)))
-
-
-def extract(
-    name: Name,
-    data: Data,
-    out: Annotated[Path, typer.Option(help="Folder of the frame folders and their list.")],
-    videos: Videos = None,
-    workers: Workers = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N videos.")] = None,
-    strict: Strict = False,
-    json: Json = False,
-) -> None:
-    """Extract the frames of SSv2 or Charades as the zoo's owners did: JPEGs at 30 a second.
-
-    Examples:
-
-        ptv-hub data extract ssv2 --data ssv2 --videos ssv2/20bn-something-something-v2 --out frames
-
-        ptv-hub eval slow_r50_ssv2 --data ssv2 --videos frames
-    """
-    from ptv_hub import datasets, preparation
-    from ptv_hub.report import print_json
-    from ptv_hub.report.evaluation import print_extracted
-
-    item = _of_dataset(name)
-    listing = _part(datasets.read(item, data, videos=videos), limit, None, 0)
-    with _bar(len(listing.items)) as bar:
-        found = preparation.extract(
-            item, listing, out, workers=_cores(workers), on_video=bar.update
-        )
-    if json:
-        print_json(found)
-    else:
-        print_extracted(found)
-    raise typer.Exit(int(strict and bool(found.failures)))
-
-
-def _of_dataset(name: str) -> Any:
-    """The entry of a name, or the first of a data set."""
-    from ptv_hub.hub import entry
-    from ptv_hub.manifest import entries
-
-    wanted = name.casefold()
-    return next((item for item in entries() if item.dataset.casefold() == wanted), None) or entry(
-        name
-    )
-
-
-def _cores(workers: int | None) -> int:
-    return (os.cpu_count() or 1) if workers is None else workers
-
-
-def _bar(total: int) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="video", dynamic_ncols=True)
+    found = numbers(result)
+    head = f"{title(result)}: {result.counts.scored} of {result.counts.listed} videos scored"
+    print_table(found.columns, found.rows, right=found.right, title=head)
+    rows = [("not comparable", reason) for reason in result.differs]
+    rows += [("bear in mind", caution) for caution in result.cautions]
+    rows += [
+        ("failed", f"{count}: {reason}") for reason, count in result.failures_by_reason.items()
+    ]
+    if rows:
+        print_table(("", ""), rows)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptv_hub.cli.asked import NAME, Asked, ConfigFile, asked_with_videos
+from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.which_model import NAME, Asked, ConfigFile, asked_with_videos
 from ptv_hub.errors import PtvHubError, UsageError, WriteError
-from ptv_hub.report import print_json, print_table
 
 if TYPE_CHECKING:
-    from ptv_hub.entry import Entry
-    from ptv_hub.predict import Prediction
+    from ptv_hub.inference.predict import Prediction
+    from ptv_hub.zoo.entry import Entry
 
 Name = Annotated[str | None, typer.Argument(help=f"{NAME} None with --config.")]
 Videos = Annotated[
@@ -116,8 +116,8 @@ def predict(
 
         ptv-hub predict --config X3D_M.yaml dancing.mp4 TEST.NUM_SPATIAL_CROPS 1
     """
-    from ptv_hub.predict import predict as run
-    from ptv_hub.timeline import FORMATS, draw_timeline
+    from ptv_hub.inference.predict import predict as run
+    from ptv_hub.inference.timeline import FORMATS, draw_timeline
 
     if json and csv:
         raise UsageError("one format at a time", found="--json --csv")
@@ -245,8 +245,8 @@ def features(
 
         ptv-hub features x3d_m dancing.mp4 -o maps --stage stage3 --maps --views 10x1
     """
-    from ptv_hub.features import FORMATS, save_features
-    from ptv_hub.features import features as run
+    from ptv_hub.inference.features import FORMATS, save_features
+    from ptv_hub.inference.features import features as run
 
     wanted, words = asked_with_videos(name, videos, config=config, weights=weights)
     if stages:
@@ -305,7 +305,7 @@ def features(
 def _print_stages(item: Entry, json: bool) -> None:
     from dataclasses import asdict
 
-    from ptv_hub.stages import stages
+    from ptv_hub.models.stages import stages
 
     found = stages(item)
     if json:
@@ -336,7 +336,7 @@ def _file_names(videos: list[str | list[str]]) -> list[str]:
 
 def _sources(words: list[str]) -> tuple[list[str | list[str]], list[dict[str, Any]]]:
     """The videos that the words name, and a record of each word that names none."""
-    from ptv_hub.video import find_videos
+    from ptv_hub.inference.video import find_videos
 
     found: list[str | list[str]] = []
     failures: list[dict[str, Any]] = []
@@ -368,8 +368,9 @@ def _model(
 ) -> Any:
     import torch
 
-    from ptv_hub.backends import keep_freed_memory, optimize
-    from ptv_hub.load import load
+    from ptv_hub.engines.memory import keep_freed_memory
+    from ptv_hub.engines.optimized import optimize
+    from ptv_hub.weights.load import load
 
     keep_freed_memory()  # this process is ours
     if backend is None and dtype != "fp32":

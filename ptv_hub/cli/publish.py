@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.cli.asked import NAME, ConfigFile, Opts, asked
+from ptv_hub.cli.which_model import NAME, ConfigFile, Opts, asked
 from ptv_hub.errors import UsageError
 
 if TYPE_CHECKING:
-    from ptv_hub.upload import Pushed
+    from ptv_hub.publish.upload import Pushed
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
@@ -81,10 +81,10 @@ def push(
     if all_ and mixed:
         raise UsageError(f"--all and {mixed[0]} contradict each other", fix="leave one out")
 
-    from ptv_hub.report import print_json
+    from ptv_hub.cli.tables import print_json
 
     if name is not None:
-        from ptv_hub.publish import push as run
+        from ptv_hub.publish.push import push as run
 
         wanted = asked(name, weights=weights)
         done = run(
@@ -170,11 +170,11 @@ def export(
             expected="1 or more, or dynamic",
             found=views_batch,
         )
-    from ptv_hub.export import Options
-    from ptv_hub.export import export as run
-    from ptv_hub.export.formats import format_of
-    from ptv_hub.load import load
-    from ptv_hub.report import print_json, print_table
+    from ptv_hub.cli.tables import print_json, print_table
+    from ptv_hub.engines.export import export as run
+    from ptv_hub.engines.export_formats import format_of
+    from ptv_hub.engines.export_graph import Options
+    from ptv_hub.weights.load import load
 
     format_of(to).require()  # before anything is fetched
     wanted = asked(name, opts, config=config, weights=weights)
@@ -223,9 +223,9 @@ def site(
 
         ptv-hub --manifest mine.json site -o site
     """
-    from ptv_hub.manifest import entries
-    from ptv_hub.report import print_json, print_table
-    from ptv_hub.site import write_site
+    from ptv_hub.cli.tables import print_json, print_table
+    from ptv_hub.publish.site.write import write_site
+    from ptv_hub.zoo.manifest import entries
 
     items = entries()
 
@@ -240,11 +240,11 @@ def site(
 
 
 def _push_all(pattern: str, *, private: bool, dry_run: bool, json: bool) -> None:
+    from ptv_hub.cli.tables import print_json, print_table
     from ptv_hub.errors import PtvHubError
-    from ptv_hub.manifest import entries
-    from ptv_hub.publish import push_all
-    from ptv_hub.report import print_json, print_table
-    from ptv_hub.upload import Pushed
+    from ptv_hub.publish.push import push_all
+    from ptv_hub.publish.upload import Pushed
+    from ptv_hub.zoo.manifest import entries
 
     items = entries()
     done: list[Pushed] = []
@@ -285,7 +285,7 @@ def _summary(done: Pushed) -> str:
 
 
 def _show(done: Pushed) -> None:
-    from ptv_hub.report import print_table
+    from ptv_hub.cli.tables import print_table
 
     there = "is there"
     if done.created is None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptv_hub.cli.asked import NAME, Opts, asked, tell_ignored, weights_file
-from ptv_hub.report import print_json, print_table
+from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.which_model import NAME, Opts, asked, tell_ignored, weights_file
 
 if TYPE_CHECKING:
-    from ptv_hub.entry import Entry
-    from ptv_hub.pyslowfast_config import Config
-    from ptv_hub.training import Progress, Source, TrainingResult
+    from ptv_hub.training.result import Progress, TrainingResult
+    from ptv_hub.training.source import Source
+    from ptv_hub.zoo.entry import Entry
+    from ptv_hub.zoo.pyslowfast import Config
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 Data = Annotated[
@@ -99,7 +100,7 @@ def finetune(
 
         torchrun --nproc-per-node 2 -m ptv_hub finetune x3d_s --data videos/ -o run
     """
-    from ptv_hub.training import finetuning
+    from ptv_hub.training.finetuning import finetuning
 
     item = asked(name).entry
     pairs: list[object] = []
@@ -173,7 +174,7 @@ def train(
         torchrun --nproc-per-node 8 -m ptv_hub train --config SLOW_8x8_R50.yaml OUTPUT_DIR run
     """
     from ptv_hub.errors import ConfigError
-    from ptv_hub.pyslowfast_config import from_config
+    from ptv_hub.zoo.pyslowfast import from_config
 
     settings = from_config(config, opts or ())
     if freeze_stages:
@@ -221,8 +222,8 @@ def config(
 
         ptv-hub config SSv2/SLOW_8x8_R50 MODEL.NUM_CLASSES 12 > mine.yaml
     """
-    from ptv_hub.pyslowfast_config import Config, Paths, changed, to_yaml
-    from ptv_hub.recipe import recipe_of
+    from ptv_hub.zoo.pyslowfast import Config, Paths, changed, to_yaml
+    from ptv_hub.zoo.recipe import recipe_of
 
     item = asked(name).entry
     settings = Config(entry=item, recipe=recipe_of(item) or _default(item), paths=Paths())
@@ -230,7 +231,7 @@ def config(
 
 
 def _default(item: Entry) -> Any:
-    from ptv_hub.recipe import Recipe
+    from ptv_hub.zoo.recipe import Recipe
 
     several = item.protocol.metric == "mean_average_precision"
     return Recipe(loss="bce_logit" if several else "cross_entropy")
@@ -264,8 +265,9 @@ def _run(
 ) -> None:
     from ptv_hub.errors import UnknownName
     from ptv_hub.files import atomic_write
-    from ptv_hub.pyslowfast_config import to_yaml
-    from ptv_hub.training import read_source, train
+    from ptv_hub.training.engine import train
+    from ptv_hub.training.source import read_source
+    from ptv_hub.zoo.pyslowfast import to_yaml
 
     for text, known, kind in (
         (device, ("auto", "cpu", "cuda"), "device"),

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.cli.asked import NAME, ConfigFile, Opts, asked
+from ptv_hub.cli.which_model import NAME, ConfigFile, Opts, asked
 from ptv_hub.errors import UsageError
 
 if TYPE_CHECKING:
-    from ptv_hub.verification import VerifyReport
+    from ptv_hub.verification.records import VerifyReport
 
 
 def register(app: typer.Typer) -> None:
@@ -67,11 +67,11 @@ def verify(
     _check_data(data, videos=videos, out=out, spec=spec, all_=all_)
     if json and markdown:
         raise UsageError("--json and --markdown contradict each other", fix="leave one out")
-    from ptv_hub.manifest import entries
-    from ptv_hub.report import print_json
-    from ptv_hub.report import verify as tables
-    from ptv_hub.verification import Data
-    from ptv_hub.verification import verify as run
+    from ptv_hub.cli import verify_tables as tables
+    from ptv_hub.cli.tables import print_json
+    from ptv_hub.verification.accuracy import Data
+    from ptv_hub.verification.walk import verify as run
+    from ptv_hub.zoo.manifest import entries
 
     items, file = entries(), None
     if one:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.cli.asked import NAME, asked
-from ptv_hub.report import print_json, print_table
+from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.which_model import NAME, asked
 
 if TYPE_CHECKING:
-    from ptv_hub.entry import Artifact, Entry
+    from ptv_hub.zoo.entry import Artifact, Entry
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
@@ -40,7 +40,7 @@ def list_(
 
         ptv-hub list --dataset charades --json
     """
-    from ptv_hub.manifest import entries, filter_entries
+    from ptv_hub.zoo.manifest import entries, filter_entries
 
     found = filter_entries(
         entries(),
@@ -163,7 +163,7 @@ def show(
 
 def _artifact(artifact: Artifact) -> str:
     """The file's address, its hash, and who vouches for that."""
-    from ptv_hub.cache import expectation
+    from ptv_hub.fetching.cache import expectation
 
     expected = expectation(artifact)
     if expected is None:
@@ -184,7 +184,7 @@ def env(json: Json = False) -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     from ptv_hub._version import __version__
-    from ptv_hub.manifest import manifest_folder
+    from ptv_hub.zoo.manifest import manifest_folder
 
     def installed(package: str) -> str:
         try:

@@ -22,10 +22,8 @@ from ptv_hub.datasets.listing import (
     read_rows,
     read_text,
 )
-from ptv_hub.entry import Entry
 from ptv_hub.errors import DataError
-
-__all__ = ["read"]
+from ptv_hub.zoo.entry import Entry
 
 _FOLDERS = (
     *("frames", "videos", "Charades_v1_480", "Charades_v1", "Charades_v1_rgb"),

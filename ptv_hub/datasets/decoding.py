@@ -11,14 +11,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ptv_hub.clips import clip_views
 from ptv_hub.datasets.listing import Frames, Item
-from ptv_hub.entry import InputSpec, Protocol
 from ptv_hub.errors import PtvHubError, VideoError
-from ptv_hub.video import open_video
-from ptv_hub.views import ViewPlan, plan_views
-
-__all__ = ["End", "Failure", "Message", "Views", "decode", "failure_of", "look"]
+from ptv_hub.inference.clips import clip_views
+from ptv_hub.inference.video import open_video
+from ptv_hub.inference.views import ViewPlan, plan_views
+from ptv_hub.zoo.entry import InputSpec, Protocol
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,8 @@ from ptv_hub.datasets.listing import (
     read_rows,
     read_text,
 )
-from ptv_hub.entry import Entry
 from ptv_hub.errors import DataError
-
-__all__ = ["read"]
+from ptv_hub.zoo.entry import Entry
 
 _LISTS: dict[Split, tuple[str, ...]] = {
     "train": ("train.csv", "train.txt", "*train*.csv", "*train*.txt"),

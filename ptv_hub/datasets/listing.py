@@ -15,23 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ptv_hub.entry import Entry
 from ptv_hub.errors import DataError
-
-__all__ = [
-    "Frames",
-    "Item",
-    "Listing",
-    "Media",
-    "Split",
-    "check_names",
-    "find",
-    "fold",
-    "read_frame_list",
-    "read_json",
-    "read_rows",
-    "read_text",
-]
+from ptv_hub.zoo.entry import Entry
 
 Split = Literal["train", "val", "test"]
 

@@ -19,10 +19,8 @@ from ptv_hub.datasets.listing import (
     read_frame_list,
     read_json,
 )
-from ptv_hub.entry import Entry
 from ptv_hub.errors import DataError
-
-__all__ = ["read"]
+from ptv_hub.zoo.entry import Entry
 
 _FOLDERS = ("frames", "videos", "20bn-something-something-v2", "")
 _SUFFIXES = (".webm", ".mp4", ".mkv")

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from ptv_hub.datasets.listing import Frames, Item
 from ptv_hub.files import atomic_write
 
-__all__ = ["write_frame_list", "write_list"]
-
 
 def write_frame_list(
     path: str | os.PathLike[str], videos: Iterable[tuple[str, Frames, tuple[int, ...]]]

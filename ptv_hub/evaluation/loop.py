@@ -16,22 +16,20 @@ import torch
 from torch import Tensor
 
 from ptv_hub._version import __version__
-from ptv_hub.backends import DTYPES
-from ptv_hub.datasets import Item, Listing
 from ptv_hub.datasets.decoding import End, Failure, Message, decode
-from ptv_hub.digest import digest
-from ptv_hub.entry import Entry, Protocol
+from ptv_hub.datasets.listing import Item, Listing
+from ptv_hub.engines.optimized import DTYPES
 from ptv_hub.errors import EvaluationError, UsageError, WriteError, WrongInput
-from ptv_hub.evaluation import shards
-from ptv_hub.evaluation.decoding import Pool
-from ptv_hub.evaluation.journal import Header, Journal, Row, Settings, Writer, done, name_of
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.evaluation.summary import Collected, collect, summarize, write_scores
 from ptv_hub.files import atomic_write
-from ptv_hub.predict import ensemble
-from ptv_hub.transforms import pack
-
-__all__ = ["DTYPES", "evaluate", "finish"]
+from ptv_hub.inference.predict import ensemble
+from ptv_hub.inference.transforms import pack
+from ptv_hub.models.digest import digest
+from ptv_hub.runs import queue as shards
+from ptv_hub.runs.journal import Header, Journal, Row, Settings, Writer, done, name_of
+from ptv_hub.runs.pool import Pool
+from ptv_hub.zoo.entry import Entry, Protocol
 
 
 def evaluate(

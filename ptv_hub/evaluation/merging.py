@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ptv_hub.datasets import Listing
+from ptv_hub.datasets.listing import Listing
 from ptv_hub.errors import EvaluationError, WriteError
-from ptv_hub.evaluation.journal import Journal, journals, name_of
 from ptv_hub.evaluation.loop import finish
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.evaluation.summary import collect
-
-__all__ = ["merge"]
+from ptv_hub.runs.journal import Journal, journals, name_of
 
 
 def merge(folders: Sequence[Path], out: Path) -> EvalResult:

@@ -11,18 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Interval",
-    "average_precisions",
-    "bootstrap_interval",
-    "class_accuracies",
-    "confusions",
-    "mean_average_precision",
-    "top_k",
-    "video_precisions",
-    "wilson_interval",
-]
-
 Scores = NDArray[np.float32]
 """Of each video and class, (N, C)."""
 Labels = NDArray[np.int64]

@@ -4,18 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ptv_hub.entry import InputSpec, Protocol, Record
-
-__all__ = [
-    "ClassResult",
-    "Comparison",
-    "Confusion",
-    "Counts",
-    "EvalResult",
-    "FailedVideo",
-    "HardVideo",
-    "Metrics",
-]
+from ptv_hub.zoo.entry import InputSpec, Protocol, Record
 
 
 class Metrics(Record):

@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptv_hub.datasets import Item
-from ptv_hub.entry import Entry
+from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import EvaluationError
 from ptv_hub.evaluation import metrics
-from ptv_hub.evaluation.journal import Header, Journal, Row, journals, same_settings
 from ptv_hub.evaluation.result import (
     ClassResult,
     Comparison,
@@ -28,8 +26,8 @@ from ptv_hub.evaluation.result import (
     Metrics,
 )
 from ptv_hub.files import atomic_write
-
-__all__ = ["Collected", "collect", "summarize", "write_scores"]
+from ptv_hub.runs.journal import Header, Journal, Row, journals, same_settings
+from ptv_hub.zoo.entry import Entry
 
 _PAIRS = 20
 _HARDEST = 20

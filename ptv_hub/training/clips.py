@@ -16,15 +16,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, default_collate
 
-from ptv_hub.clips import prepared
-from ptv_hub.datasets import Item
-from ptv_hub.entry import InputSpec
+from ptv_hub.datasets.charades_spans import Spans
+from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import PtvHubError
-from ptv_hub.training.labels import Spans
-from ptv_hub.video import open_video
-from ptv_hub.views import clip_at, crop_offsets
-
-__all__ = ["Batches", "LookClips", "TrainingClips", "collate"]
+from ptv_hub.inference.clips import prepared
+from ptv_hub.inference.video import open_video
+from ptv_hub.inference.views import clip_at, crop_offsets
+from ptv_hub.zoo.entry import InputSpec
 
 Sample = tuple[Tensor, Tensor] | PtvHubError
 """Clip (3, T, S, S) float32, and its label () int64 or marks (C,) float32; or why there is none.

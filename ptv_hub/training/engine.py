@@ -17,15 +17,11 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader
 
-from ptv_hub import checkpoint, layouts
-from ptv_hub.builders import build
-from ptv_hub.digest import digest
 from ptv_hub.errors import DataError, UsageError, WriteError
-from ptv_hub.load import load_weights
-from ptv_hub.pyslowfast_config import Config
+from ptv_hub.models.builders import build
+from ptv_hub.models.digest import digest
 from ptv_hub.training.clips import Batches, TrainingClips, collate
 from ptv_hub.training.epochs import Epochs
-from ptv_hub.training.export import export
 from ptv_hub.training.fabric import make_fabric, scaler_of
 from ptv_hub.training.logs import RunLog
 from ptv_hub.training.modules import prepare_model
@@ -33,8 +29,10 @@ from ptv_hub.training.optimizer import make_optimizer
 from ptv_hub.training.result import Progress, TrainingResult, environment
 from ptv_hub.training.source import Check, Source, check_videos
 from ptv_hub.training.state import BEST, LAST, Position, read_position, restore
-
-__all__ = ["train"]
+from ptv_hub.weights import checkpoint, layouts
+from ptv_hub.weights.load import load_weights
+from ptv_hub.weights.repository import export
+from ptv_hub.zoo.pyslowfast import Config
 
 log = logging.getLogger("ptv_hub")
 

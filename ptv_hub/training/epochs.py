@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ptv_hub.builders import VideoModel
 from ptv_hub.errors import TrainingError
-from ptv_hub.pyslowfast_config import Config
-from ptv_hub.recipe import Recipe, learning_rate
+from ptv_hub.models.builders import VideoModel
 from ptv_hub.training.clips import Batches, LookClips
 from ptv_hub.training.fabric import scaler_of
 from ptv_hub.training.logs import RunLog
@@ -23,8 +21,8 @@ from ptv_hub.training.optimizer import LOSSES, set_learning_rate
 from ptv_hub.training.result import Progress
 from ptv_hub.training.source import Source
 from ptv_hub.training.state import BEST, LAST, Position, save
-
-__all__ = ["Epochs"]
+from ptv_hub.zoo.pyslowfast import Config
+from ptv_hub.zoo.recipe import Recipe, learning_rate
 
 LOG_PERIOD = 10
 """Steps from one row of ``steps.csv`` to the next, as PySlowFast logs."""

@@ -9,9 +9,7 @@ from typing import Any
 import torch
 
 from ptv_hub.errors import MissingExtra
-from ptv_hub.recipe import Recipe
-
-__all__ = ["make_fabric", "scaler_of"]
+from ptv_hub.zoo.recipe import Recipe
 
 
 def make_fabric(device: str, recipe: Recipe) -> Any:

@@ -6,11 +6,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from ptv_hub.entry import Entry, License, SegmentSampling
-from ptv_hub.pyslowfast_config import Config, Paths, changed
-from ptv_hub.recipe import Recipe, recipe_of
-
-__all__ = ["finetuning"]
+from ptv_hub.zoo.entry import Entry, License, SegmentSampling
+from ptv_hub.zoo.pyslowfast import Config, Paths, changed
+from ptv_hub.zoo.recipe import Recipe, recipe_of
 
 BATCH = 8
 

@@ -11,8 +11,6 @@ from typing import Any
 from ptv_hub.errors import WriteError
 from ptv_hub.files import atomic_write
 
-__all__ = ["RunLog"]
-
 log = logging.getLogger("ptv_hub")
 
 STEPS = ("epoch", "step", "learning_rate", "loss", "seconds")

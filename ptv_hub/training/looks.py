@@ -15,12 +15,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from ptv_hub.builders import VideoModel
 from ptv_hub.errors import PtvHubError
 from ptv_hub.evaluation.metrics import mean_average_precision
+from ptv_hub.models.builders import VideoModel
 from ptv_hub.training.clips import LookClips, collate
-
-__all__ = ["average_statistics", "look", "measure_statistics"]
 
 
 def measure_statistics(

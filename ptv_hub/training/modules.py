@@ -13,11 +13,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ptv_hub.builders import VideoModel
 from ptv_hub.errors import UsageError
-from ptv_hub.recipe import Recipe
-
-__all__ = ["BatchDropout", "SyncBatchNorm3d", "keep_still", "prepare_model", "seed_dropout"]
+from ptv_hub.models.builders import VideoModel
+from ptv_hub.zoo.recipe import Recipe
 
 
 def prepare_model(model: VideoModel, recipe: Recipe, *, rank: int, world: int) -> None:

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ptv_hub.recipe import Recipe
-
-__all__ = ["LOSSES", "make_optimizer", "parameter_groups", "set_learning_rate"]
+from ptv_hub.zoo.recipe import Recipe
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": functional.cross_entropy,

@@ -6,9 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ptv_hub.entry import Record
-
-__all__ = ["Progress", "TrainingResult", "environment"]
+from ptv_hub.zoo.entry import Record
 
 
 @dataclass(frozen=True)

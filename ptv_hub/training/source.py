@@ -11,16 +11,13 @@ from typing import Any, Literal
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from ptv_hub import datasets
-from ptv_hub.datasets import Item, Listing
-from ptv_hub.datasets.listing import read_text
-from ptv_hub.entry import Entry, FrameSampling, InputSpec
+from ptv_hub.datasets.charades_spans import Spans, read_spans
+from ptv_hub.datasets.listing import Item, Listing, read_text
+from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import DataError, PtvHubError, UsageError
-from ptv_hub.training.labels import Spans, read_spans
-from ptv_hub.video import open_video
-from ptv_hub.views import clip_at
-
-__all__ = ["Check", "Source", "check_videos", "read_source"]
+from ptv_hub.inference.video import open_video
+from ptv_hub.inference.views import clip_at
+from ptv_hub.zoo.entry import Entry, FrameSampling, InputSpec
 
 Check = Literal["full", "open", "none"]
 """How videos are looked at before a run: decoded to the end, only opened, or not."""
@@ -66,7 +63,7 @@ def read_source(
     Args:
         entry: the model; an SSv2 or Charades entry reads those data sets where they are.
         data: a folder with a folder of videos for each class (or ``train/`` and ``val/`` of
-            such), or the annotation of a data set (``datasets.read``), or a list of paths
+            such), or the annotation of a data set (``read_listing``), or a list of paths
             and labels.
         num_classes: ``"auto"`` counts the class folders, or the labels of a list; ``None``
             is as many as the entry has.
@@ -82,7 +79,7 @@ def read_source(
     if not 0 <= holdout < 1:
         raise UsageError("a part to hold out is from 0 to under 1", found=holdout)
     entry = _with_classes(entry, data, num_classes, labels)
-    train = _usable(datasets.read(entry, data, videos=videos, split="train"), entry)
+    train = _usable(read_listing(entry, data, videos=videos, split="train"), entry)
     notes = list(train.notes)
     val = _val(entry, data, videos, train)
     train_items, val_items = train.items, val.items if val else ()
@@ -137,7 +134,7 @@ def _class_folders(data: Path) -> tuple[str, ...]:
 def _highest_label(entry: Entry, data: Path) -> int:
     """Of a list of paths and numbers."""
     any_label = entry.model_copy(update={"num_classes": 1_000_000, "labels": ()})
-    listing = datasets.read(any_label, data, split="train")
+    listing = read_listing(any_label, data, split="train")
     return max(label for item in listing.items for label in item.labels)
 
 
@@ -157,9 +154,9 @@ def _val(entry: Entry, data: Path, videos: str | Path | None, train: Listing) ->
     if data.is_file():
         return None
     try:
-        val = datasets.read(entry, data, videos=videos, split="val")
+        val = read_listing(entry, data, videos=videos, split="val")
         if val.files == train.files and (data / "test").is_dir():
-            val = datasets.read(entry, data, videos=videos, split="test")
+            val = read_listing(entry, data, videos=videos, split="test")
     except DataError as error:
         if error.what == "no annotation in the data folder":
             return None

@@ -16,15 +16,13 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from ptv_hub import checkpoint, layouts
-from ptv_hub.builders import VideoModel
-from ptv_hub.entry import Record
 from ptv_hub.errors import CheckpointError
-from ptv_hub.identify import RECORD
-from ptv_hub.load import load_weights
-from ptv_hub.pyslowfast_config import Config, to_yaml
-
-__all__ = ["BEST", "LAST", "Position", "read_position", "restore", "save"]
+from ptv_hub.models.builders import VideoModel
+from ptv_hub.weights import checkpoint, layouts
+from ptv_hub.weights.identify import RECORD
+from ptv_hub.weights.load import load_weights
+from ptv_hub.zoo.entry import Record
+from ptv_hub.zoo.pyslowfast import Config, to_yaml
 
 LAST, BEST = "last.pyth", "best.pyth"
 
@@ -143,7 +141,7 @@ def restore(
 
 
 def _fits(model: VideoModel, tensors: dict[str, Tensor], where: Path) -> None:
-    from ptv_hub.builders import build
+    from ptv_hub.models.builders import build
 
     load_weights(build(model.entry, device="meta"), tensors, where=where)
 

@@ -10,9 +10,3 @@ One room a level, in the order of the report:
     behaviour  deterministic, the same in any batch, layout and format       behaviour
     accuracy   what the table says, measured if videos are given              accuracy
 """
-
-from ptv_hub.verification.accuracy import Data
-from ptv_hub.verification.records import Check, VerifyReport
-from ptv_hub.verification.walk import verify
-
-__all__ = ["Check", "Data", "VerifyReport", "verify"]

@@ -6,13 +6,11 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from ptv_hub import datasets
-from ptv_hub.entry import Entry
-from ptv_hub.evaluation import EvalResult, evaluate
-from ptv_hub.evaluation.result import Comparison
+from ptv_hub.datasets.reading import read_listing
+from ptv_hub.evaluation.loop import evaluate
+from ptv_hub.evaluation.result import Comparison, EvalResult
 from ptv_hub.verification.records import Check, Verdict
-
-__all__ = ["Data", "accuracy_checks", "check_accuracy", "not_measured"]
+from ptv_hub.zoo.entry import Entry
 
 _NAMES = {"top1": "top-1", "top5": "top-5", "mean_average_precision": "mAP"}
 _TELLING = 2.0
@@ -21,7 +19,7 @@ _TELLING = 2.0
 
 @dataclass(frozen=True)
 class Data:
-    """The videos to measure on, and how; as in ``datasets.read`` and ``evaluation.evaluate``."""
+    """The videos to measure on, and how; as in ``read_listing`` and ``evaluation.evaluate``."""
 
     data: str | os.PathLike[str]
     videos: str | os.PathLike[str] | None = None
@@ -35,7 +33,7 @@ def check_accuracy(model: Any, data: Data, *, progress: bool = False) -> list[Ch
     Raises:
         DataError, EvaluationError, WriteError: as ``evaluate``.
     """
-    listing = datasets.read(model.entry, data.data, videos=data.videos)
+    listing = read_listing(model.entry, data.data, videos=data.videos)
     result = evaluate(model, listing, out=data.out, workers=data.workers, progress=progress)
     if result is None:  # another rank than the first
         return [not_measured(model.entry)]

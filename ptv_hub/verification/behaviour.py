@@ -8,15 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ptv_hub import checkpoint, layouts
-from ptv_hub.builders import VideoModel
-from ptv_hub.digest import digest
-from ptv_hub.load import load
+from ptv_hub.models.builders import VideoModel
+from ptv_hub.models.digest import digest
 from ptv_hub.verification.goldens import drawn_clip
 from ptv_hub.verification.numbers import Outputs, outputs
 from ptv_hub.verification.records import Check
-
-__all__ = ["BATCH_TOLERANCE", "check_behaviour"]
+from ptv_hub.weights import checkpoint, layouts
+from ptv_hub.weights.load import load
 
 BATCH_TOLERANCE = 1e-5
 """Largest difference of a logit alone and in a batch, as a share of the largest logit. Libraries

@@ -15,10 +15,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ptv_hub.builders import build
-from ptv_hub.entry import Entry, Record
-
-__all__ = ["Cost", "count"]
+from ptv_hub.models.builders import build
+from ptv_hub.zoo.entry import Entry, Record
 
 _AS_PUBLISHED, _IN_EVAL = 5, 2
 

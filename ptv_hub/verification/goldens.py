@@ -17,12 +17,10 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 
-from ptv_hub import cache
-from ptv_hub.entry import Record, Sha256
 from ptv_hub.errors import FetchError
+from ptv_hub.fetching import cache
 from ptv_hub.files import atomic_write
-
-__all__ = ["Golden", "GoldenFile", "drawn_clip", "record", "recorded", "shipped", "to_json"]
+from ptv_hub.zoo.entry import Record, Sha256
 
 
 class Golden(Record):

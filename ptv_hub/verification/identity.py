@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ptv_hub import cache
-from ptv_hub.entry import Entry
-from ptv_hub.manifest import entries
+from ptv_hub.fetching import cache
 from ptv_hub.verification import goldens
-from ptv_hub.verification.lookalikes import lookalikes, same_model
 from ptv_hub.verification.records import Check
 from ptv_hub.verification.weights_file import Subject
-
-__all__ = ["check_identity"]
+from ptv_hub.weights.identify import lookalikes, same_model
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.manifest import entries
 
 
 @dataclass(frozen=True, order=True)

@@ -24,8 +24,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["Part", "at_initialisation"]
-
 
 @dataclass(frozen=True)
 class Part:

@@ -7,13 +7,11 @@ from functools import cache
 
 from torch import Tensor
 
-from ptv_hub.builders import build
-from ptv_hub.entry import Entry
-from ptv_hub.load import KeyReport, compare
-from ptv_hub.manifest import entries
+from ptv_hub.models.builders import build
 from ptv_hub.verification.records import Check
-
-__all__ = ["check_keys", "wanted"]
+from ptv_hub.weights.load import KeyReport, compare
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.manifest import entries
 
 
 @cache

@@ -8,12 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptv_hub.builders import VideoModel
+from ptv_hub.models.builders import VideoModel
 from ptv_hub.verification import goldens
 from ptv_hub.verification.goldens import Golden
 from ptv_hub.verification.records import Check
-
-__all__ = ["TOLERANCE", "Outputs", "check_numbers", "outputs"]
 
 TOLERANCE = 1e-4
 """Largest difference of a logit or a score, float32 on a CPU. Logits reach some 10; one thread

@@ -7,9 +7,7 @@ from typing import Literal, get_args
 
 from pydantic import computed_field
 
-from ptv_hub.entry import Record
-
-__all__ = ["LEVELS", "VERDICTS", "Check", "Level", "Verdict", "VerifyReport"]
+from ptv_hub.zoo.entry import Record
 
 Level = Literal["spec", "file", "keys", "tensors", "numbers", "behaviour", "accuracy"]
 

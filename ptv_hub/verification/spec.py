@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from ptv_hub.entry import Entry
 from ptv_hub.verification.cost import Cost, count
 from ptv_hub.verification.records import Check
-
-__all__ = ["check_spec"]
+from ptv_hub.zoo.entry import Entry
 
 
 def check_spec(entry: Entry) -> list[Check]:

@@ -8,11 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptv_hub.entry import Entry
 from ptv_hub.verification.initialisation import at_initialisation
 from ptv_hub.verification.records import Check
-
-__all__ = ["check_tensors"]
+from ptv_hub.zoo.entry import Entry
 
 
 def check_tensors(

@@ -9,11 +9,9 @@ from pathlib import Path
 import torch
 
 from ptv_hub._version import __version__
-from ptv_hub.digest import digest
-from ptv_hub.entry import Entry
 from ptv_hub.errors import FetchError, HashMismatch
-from ptv_hub.hub import entry
-from ptv_hub.load import load
+from ptv_hub.fetching.hub import entry
+from ptv_hub.models.digest import digest
 from ptv_hub.verification import goldens
 from ptv_hub.verification.accuracy import Data, check_accuracy, not_measured
 from ptv_hub.verification.behaviour import check_behaviour
@@ -23,15 +21,9 @@ from ptv_hub.verification.numbers import check_numbers, outputs
 from ptv_hub.verification.records import LEVELS, Check, VerifyReport
 from ptv_hub.verification.spec import check_spec
 from ptv_hub.verification.tensors import check_tensors
-from ptv_hub.verification.weights_file import (
-    Subject,
-    check_file,
-    mismatch,
-    obtain,
-    read_official,
-)
-
-__all__ = ["verify"]
+from ptv_hub.verification.weights_file import Subject, check_file, mismatch, obtain, read_official
+from ptv_hub.weights.load import load
+from ptv_hub.zoo.entry import Entry
 
 
 def verify(

@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptv_hub import cache, checkpoint, layouts
-from ptv_hub.cache import Expectation
-from ptv_hub.checkpoint import Checkpoint
-from ptv_hub.entry import Artifact, Entry
 from ptv_hub.errors import CheckpointError, FetchError, HashMismatch, LayoutError
+from ptv_hub.fetching import cache
+from ptv_hub.fetching.cache import Expectation
 from ptv_hub.files import sha256_of
-from ptv_hub.identify import config_claims
-from ptv_hub.manifest import entries
 from ptv_hub.verification.keys import wanted
-from ptv_hub.verification.lookalikes import same_model
 from ptv_hub.verification.records import Check
-
-__all__ = ["Subject", "check_file", "obtain", "read_official"]
+from ptv_hub.weights import checkpoint, layouts
+from ptv_hub.weights.checkpoint import Checkpoint
+from ptv_hub.weights.identify import config_claims, same_model
+from ptv_hub.zoo.entry import Artifact, Entry
+from ptv_hub.zoo.manifest import entries
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def obtain(entry: Entry, weights: Path | None, *, progress: bool) -> Subject:
     """
     if weights is not None:
         return _local(entry, weights)
-    from ptv_hub.fetch import fetch
+    from ptv_hub.fetching.artifacts import fetch
 
     # Before fetching: afterwards a file that nobody vouches for has a pin of today.
     before = {artifact.url: cache.expectation(artifact) for artifact in entry.artifacts}

@@ -1,0 +1,293 @@
+"""A model -> the same function with less to do: batch norms folded, activations fused.
+
+What may be joined is read off a run of no clips, by which tensor went from which module to
+which: a batch norm that takes a convolution's output goes into its weights, a ReLU or Swish
+behind it into its kernel. That needs no knowledge of the architectures, and no arithmetic. The
+sum at the end of a residual block is no module: there the block's own parts are looked at.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ptv_hub.models.builders import VideoModel
+
+_ACTIVATIONS = {"ReLU": "relu", "Swish": "swish"}
+"""Class of a module -> name of the kernel's own activation. Swish is pytorchvideo's SiLU."""
+
+_SHAPES = 2
+"""Of inputs, for which packed weights are kept: full batches, and a last one that is not."""
+
+
+class FusedConv(nn.Module):
+    """A convolution with its batch norm in the weights, and the activation behind it."""
+
+    def __init__(self, conv: nn.Conv3d, norm: nn.BatchNorm3d | None, activation: str) -> None:
+        super().__init__()
+        weight, bias = conv.weight.detach(), conv.bias
+        if norm is not None:
+            weight, bias = _folded(weight, bias, norm)
+        self.weight = nn.Parameter(
+            weight.contiguous(memory_format=torch.channels_last_3d), requires_grad=False
+        )
+        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+        self.activation = activation
+        self.stride, self.padding = conv.stride, conv.padding
+        self.dilation, self.groups = conv.dilation, conv.groups
+        self._packed: dict[torch.Size, Tensor] | None = None
+
+    def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        """``activation(conv(x) + other)``."""
+        if x.dtype is not self.weight.dtype:
+            x = x.to(self.weight.dtype)
+        if self._packed is not None:
+            return self._fused(x, other)
+        y = functional.conv3d(
+            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
+        if other is not None:
+            y = y + other
+        if self.activation == "none":
+            return y
+        return y.relu_() if self.activation == "relu" else functional.silu(y, inplace=True)
+
+    def pack(self) -> None:
+        """From now on use oneDNN's kernel, which adds and activates before it writes."""
+        self._packed = {}
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Compute in another type: the weights are converted once, not at every call."""
+        self.weight.data = self.weight.data.to(dtype)
+        if self.bias is not None:
+            self.bias.data = self.bias.data.to(dtype)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        self._packed = None  # of a tensor that is about to be another, perhaps on a GPU
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+    def _fused(self, x: Tensor, other: Tensor | None) -> Tensor:
+        weight = self._packed_for(x.shape)
+        shape = self.padding, self.stride, self.dilation, self.groups
+        run = torch.ops.mkldnn._convolution_pointwise
+        if other is None:
+            return run(x, weight, self.bias, *shape, self.activation, [], "")  # type: ignore[no-any-return]
+        unary = None if self.activation == "none" else self.activation
+        return run.binary(  # type: ignore[no-any-return]
+            x, other, weight, self.bias, *shape, "add", 1.0, unary, [], None
+        )
+
+    def _packed_for(self, shape: torch.Size) -> Tensor:
+        """The weights in the order in which the kernel for inputs of this shape wants them.
+
+        Packed for another shape they would be put in order at every call, which for a layer of
+        many channels takes longer than the convolution.
+        """
+        assert self._packed is not None
+        if shape not in self._packed:
+            if len(self._packed) == _SHAPES:
+                del self._packed[next(iter(self._packed))]
+            self._packed[shape] = torch.ops.mkldnn._reorder_convolution_weight(
+                self.weight.detach(),
+                self.padding,
+                self.stride,
+                self.dilation,
+                self.groups,
+                list(shape),
+            )
+        return self._packed[shape]
+
+
+def _folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm3d) -> tuple[Tensor, Tensor]:
+    """Weights and bias of a convolution that does the batch norm's work too; in float64."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight.double()
+    shift = -norm.running_mean.double() * scale
+    if norm.bias is not None:
+        shift = shift + norm.bias.double()
+    if bias is not None:
+        shift = shift + bias.double() * scale
+    scaled = weight.double() * scale.reshape(-1, *[1] * (weight.dim() - 1))
+    return scaled.to(weight.dtype).detach(), shift.to(weight.dtype).detach()
+
+
+class Residual(nn.Module):
+    """A residual block whose sum and activation are its last convolution's."""
+
+    def __init__(self, shortcut: nn.Module | None, inner: nn.Sequential, last: FusedConv) -> None:
+        super().__init__()
+        self.shortcut = shortcut
+        self.inner = inner
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        other = x if self.shortcut is None else self.shortcut(x)
+        return self.last(self.inner(x), other)  # type: ignore[no-any-return]
+
+
+class Gate(nn.Module):
+    """Squeeze and excitation: each channel times a number from the means of all, in place."""
+
+    def __init__(self, squeeze: nn.Conv3d, excite: nn.Conv3d) -> None:
+        super().__init__()
+        # Kernels of 1 x 1 x 1 on one position: a convolution's set-up costs more than the work.
+        self.squeeze, self.excite = _linear(squeeze), _linear(excite)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # (B, C, T, H, W) -> (B, T, H * W, C), a view of channels_last_3d; the mean of the frames'
+        # means, since the kernel for one mean of all is half as fast.
+        means = x.permute(0, 2, 3, 4, 1).flatten(2, 3).mean(dim=2).mean(dim=1)
+        gate = self.excite(self.squeeze(means).relu_()).sigmoid_()
+        return x.mul_(gate[:, :, None, None, None].to(x.dtype))
+
+
+def _linear(conv: nn.Conv3d) -> nn.Linear:
+    linear = nn.Linear(conv.in_channels, conv.out_channels, device="meta")
+    linear.weight = nn.Parameter(conv.weight.detach().flatten(1), requires_grad=False)
+    assert conv.bias is not None
+    linear.bias = nn.Parameter(conv.bias.detach(), requires_grad=False)
+    return linear
+
+
+def fold(model: VideoModel) -> tuple[VideoModel, int]:
+    """A copy of a model in eval mode with all that can be joined joined, and how many norms.
+
+    Tensors that stay as they are are shared with ``model``, which is not changed.
+    """
+    kept: dict[int, Any] = {
+        id(tensor): tensor for tensor in model.state_dict(keep_vars=True).values()
+    }
+    kept[id(model.entry)] = model.entry
+    net = copy.deepcopy(model, kept)
+    count = 0
+    chains = _chains(net)
+    gates = [n for n, m in net.named_modules() if type(m).__name__ == "SqueezeExcitation"]
+    for name in gates:
+        squeeze, _, excite, _ = _at(net, name).block
+        _replace(net, name, Gate(squeeze, excite))
+    for conv, norm, activation in chains:
+        if any(conv.startswith(f"{gate}.") for gate in gates):
+            continue
+        count += norm is not None
+        batch_norm = None if norm is None else _at(net, norm)
+        _replace(net, conv, FusedConv(_at(net, conv), batch_norm, _kind(net, activation)))
+        for name in (norm, activation):
+            if name is not None:
+                _replace(net, name, nn.Identity())
+    for name, module in list(net.named_modules()):
+        if type(module).__name__ == "Swish":
+            _replace(net, name, nn.SiLU(inplace=True))
+    for name, module in list(net.named_modules()):
+        if type(module).__name__ == "ResBlock":
+            joined = _residual(module)
+            if joined is not None:
+                _replace(net, name, joined)
+    return net, count
+
+
+def _chains(net: VideoModel) -> list[tuple[str, str | None, str | None]]:
+    """Of each convolution, by name: itself, the batch norm and the activation behind it."""
+    producers: dict[int, str] = {}
+    consumers: dict[int, list[str]] = defaultdict(list)
+    alive: list[Tensor] = []  # as long as they live, no other tensor gets their id
+    leaves = {
+        module: name
+        for name, module in net.named_modules()
+        if not list(module.children()) and not isinstance(module, nn.Identity)
+    }
+
+    def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        name = leaves[module]
+        alive.extend([inputs[0], output])
+        consumers[id(inputs[0])].append(name)
+        producers[id(output)] = name
+
+    hooks = [module.register_forward_hook(note) for module in leaves]
+    try:
+        _run_on_nothing(net)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    behind = {producers[key]: names for key, names in consumers.items() if key in producers}
+
+    def only(name: str | None, kinds: Sequence[str]) -> str | None:
+        names = behind.get(name, []) if name else []
+        return names[0] if len(names) == 1 and type(_at(net, names[0])).__name__ in kinds else None
+
+    chains = []
+    for module, name in leaves.items():
+        if isinstance(module, nn.Conv3d):
+            norm = only(name, ("BatchNorm3d",))
+            chains.append((name, norm, only(norm or name, tuple(_ACTIVATIONS))))
+    return chains
+
+
+def _run_on_nothing(net: VideoModel) -> None:
+    """A forward pass of a batch of no clips: every module is called, and nothing is computed.
+
+    On the meta device it would cost a second, most of it for importing ``torch._dynamo``.
+    """
+    spec = net.entry.input
+    head: Any = net.blocks[-1]
+    pool, head.output_pool = head.output_pool, None  # its view of no numbers is ambiguous
+    device = next(net.parameters()).device
+    try:
+        with torch.no_grad():
+            net(torch.empty(0, 3, spec.num_frames, spec.crop_size, spec.crop_size, device=device))
+    finally:
+        head.output_pool = pool
+
+
+def _kind(net: nn.Module, activation: str | None) -> str:
+    return "none" if activation is None else _ACTIVATIONS[type(_at(net, activation)).__name__]
+
+
+def _residual(block: Any) -> Residual | None:
+    """The block with its sum in its last convolution, where it is one of those known here."""
+    body = block.branch2
+    last = getattr(body, "conv_c", None)
+    if (
+        type(body).__name__ != "BottleneckBlock"
+        or not isinstance(last, FusedConv)
+        or last.activation != "none"
+        or not isinstance(body.norm_c, nn.Identity)
+        or not isinstance(block.activation, nn.ReLU)
+        or block.branch_fusion(2, 3) != 5
+    ):
+        return None
+    shortcut = block.branch1_conv
+    if shortcut is not None and isinstance(block.branch1_norm, nn.BatchNorm3d):
+        return None
+    steps = (body.conv_a, body.norm_a, body.act_a, body.conv_b, body.norm_b, body.act_b)
+    inner = nn.Sequential(
+        *(step for step in steps if step is not None and not isinstance(step, nn.Identity))
+    )
+    last.activation = "relu"
+    return Residual(shortcut, inner, last)
+
+
+def pack(net: nn.Module) -> None:
+    """Pack the weights for oneDNN's fused kernels, where this torch and device have them."""
+    if not torch._C._has_mkldnn or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
+        return
+    for module in net.modules():
+        if isinstance(module, FusedConv):
+            module.pack()
+
+
+def _at(net: nn.Module, name: str) -> Any:
+    return net.get_submodule(name)
+
+
+def _replace(net: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(net.get_submodule(parent), child, module.train(net.training))

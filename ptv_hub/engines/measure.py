@@ -1,0 +1,142 @@
+"""How fast a model runs on this machine: latency, views a second, memory, first call."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from ptv_hub.engines.memory import keep_freed_memory
+from ptv_hub.engines.optimized import optimize
+from ptv_hub.errors import PtvHubError, UsageError
+from ptv_hub.models.builders import VideoModel
+from ptv_hub.zoo.entry import Entry
+
+EAGER = "eager"
+"""The model as it was loaded."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is to be measured."""
+
+    backend: str
+    dtype: str
+    batch_views: int
+    calls: int
+    threads: int | None
+    device: str
+    keep_memory: bool
+
+
+@dataclass(frozen=True)
+class Measurement:
+    backend: str
+    dtype: str
+    batch_views: int
+    views_per_second: float
+    """From the median call."""
+    median_ms: float
+    p90_ms: float
+    worst_ms: float
+    first_call_ms: float
+    """With all that the backend compiles, or reads from its cache."""
+    peak_mb: float | None
+    """The most memory that the process had, megabytes; ``None`` where it cannot be told."""
+    scores: tuple[tuple[float, ...], ...]
+    """Of the views of the batch."""
+
+
+def measure(model: VideoModel, case: Case) -> Measurement:
+    """Measure one case in a process of its own, since cases in one would change each other's heap.
+
+    Raises:
+        PtvHubError: as ``optimize``; or the process died.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(theirs, model.entry, model.state_dict(), case))
+    process.start()
+    theirs.close()
+    try:
+        found = ours.recv()
+    except EOFError:
+        process.join()
+        raise UsageError(
+            "the measuring process ended", found=f"exit code {process.exitcode}"
+        ) from None
+    finally:
+        ours.close()
+    process.join()
+    if isinstance(found, PtvHubError):
+        raise found
+    assert isinstance(found, Measurement)
+    return found
+
+
+def _child(connection: Connection, entry: Entry, weights: dict[str, Any], case: Case) -> None:
+    try:
+        connection.send(_measured(entry, weights, case))
+    except PtvHubError as error:
+        connection.send(error)
+
+
+def _measured(entry: Entry, weights: dict[str, Any], case: Case) -> Measurement:
+    from ptv_hub.models.builders import build
+
+    if case.threads is not None:
+        torch.set_num_threads(case.threads)
+    if case.keep_memory:
+        keep_freed_memory()
+    model: Any = build(entry, activation=entry.protocol.activation, device="meta").eval()
+    model.load_state_dict(weights, assign=True)
+    model.to(case.device)
+    if case.backend != EAGER:
+        model = optimize(model, case.backend, dtype=case.dtype)
+    spec = entry.input
+    views = torch.randn(
+        (case.batch_views, 3, spec.num_frames, spec.crop_size, spec.crop_size),
+        generator=torch.Generator().manual_seed(0),
+    ).to(case.device)
+
+    def call() -> tuple[float, torch.Tensor]:
+        start = time.perf_counter()
+        scores = model(views).cpu()  # on a GPU that waits for the result
+        return time.perf_counter() - start, scores
+
+    with torch.inference_mode():
+        first, scores = call()
+        seconds = sorted(call()[0] for _ in range(case.calls))
+    median = statistics.median(seconds)
+    return Measurement(
+        backend=getattr(model, "backend", EAGER),
+        dtype=case.dtype,
+        batch_views=case.batch_views,
+        views_per_second=case.batch_views / median,
+        median_ms=1000 * median,
+        p90_ms=1000 * _percentile(seconds, 0.9),
+        worst_ms=1000 * seconds[-1],
+        first_call_ms=1000 * first,
+        peak_mb=_peak_mb(),
+        scores=tuple(map(tuple, scores.float().tolist())),
+    )
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def _peak_mb() -> float | None:
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -1,0 +1,277 @@
+"""The table of backends, and the model that runs on one of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from ptv_hub.engines.folding import FusedConv, fold, pack
+from ptv_hub.errors import MissingExtra, PtvHubError, UnknownName, UsageError, WrongInput
+from ptv_hub.models.builders import Activation, VideoModel
+from ptv_hub.models.digest import digest
+
+log = logging.getLogger("ptv_hub")
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+CLOSE = 1e-5
+"""How far ``auto`` lets a score be from the model's own."""
+
+Run = Callable[[Any], Tensor]
+"""From what ``VideoModel.pathways`` returns to the model's output."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What ``auto`` found of one backend, on one view."""
+
+    backend: str
+    seconds: float | None = None
+    """Of one view, the median of three; ``None`` where it failed."""
+    difference: float | None = None
+    """The largest of a score from the model's own."""
+    first_seconds: float | None = None
+    """Of the first call: compiling included."""
+    error: str | None = None
+
+    @property
+    def equal(self) -> bool:
+        return self.difference is not None and self.difference <= CLOSE
+
+
+class OptimizedModel(nn.Module):
+    """A model of the zoo made faster; called as the model is, it returns the same numbers.
+
+    It carries ``entry`` and ``activation`` as a ``VideoModel`` does, and says what it is:
+    ``backend``, ``dtype``, and of ``auto`` the ``trials``. Its weights are no longer those of
+    the zoo, so that it has no state dict; ``weights_digest`` is that of the weights it came from.
+    """
+
+    def __init__(self, net: VideoModel, backend: str, dtype: str, weights_digest: str) -> None:
+        super().__init__()
+        self._net = net
+        self.entry = net.entry
+        self.backend = backend
+        self.dtype = dtype
+        self.weights_digest = weights_digest
+        self.trials: tuple[Trial, ...] = ()
+        self._run = BACKENDS[backend](self)
+        super().train(False)
+
+    @property
+    def activation(self) -> Activation | None:
+        """As of a ``VideoModel``."""
+        return self._net.activation
+
+    @activation.setter
+    def activation(self, name: Activation | None) -> None:
+        self._net.activation = name
+
+    def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
+        with torch.inference_mode():
+            return self._run(self._net.pathways(clip)).float()
+
+    def train(self, mode: bool = True) -> Self:
+        if mode:
+            self._refuse("cannot be trained")
+        return super().train(False)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raises UsageError: what it would give is no checkpoint of the model."""
+        self._refuse("has no state dict: its batch norms are folded into other weights")
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raises UsageError."""
+        self._refuse("takes no weights")
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        self._refuse("is not for a file")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise UsageError(
+            f"an optimized model {what}",
+            where=f"{self.entry.name} on {self.backend}",
+            fix="use the model it was made from, as ptv_hub.load(name) returns it",
+        )
+
+    def _apply(self, function: Any, recurse: bool = True) -> Any:
+        if self.backend == "openvino":
+            device = function(torch.empty(0)).device
+            if device.type != "cpu":
+                raise UsageError("OpenVINO runs on the CPU here", found=str(device))
+            return self
+        super()._apply(function, recurse)  # type: ignore[no-untyped-call]
+        self._run = BACKENDS[self.backend](self)
+        return self
+
+
+def _torch(model: OptimizedModel) -> Run:
+    net, dtype = model._net, DTYPES[model.dtype]
+    device = _device(net)
+    for module in net.modules():
+        if isinstance(module, FusedConv):
+            module.cast(dtype)
+    if device.type == "cpu":
+        pack(net)
+    return _eager(net, dtype, device)
+
+
+def _eager(net: VideoModel, dtype: torch.dtype, device: torch.device) -> Run:
+    def run(pathways: Any) -> Tensor:
+        cast = nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype=dtype)
+        with cast:
+            x = _channels_last(pathways)
+            for block in net.blocks:
+                x = block(x)
+        return x  # type: ignore[no-any-return]
+
+    return run
+
+
+def _channels_last(pathways: Any) -> Any:
+    if isinstance(pathways, Tensor):
+        return pathways.contiguous(memory_format=torch.channels_last_3d)
+    return [_channels_last(pathway) for pathway in pathways]
+
+
+def _compile(model: OptimizedModel) -> Run:
+    net, dtype = model._net, DTYPES[model.dtype]
+    for module in net.modules():
+        if isinstance(module, FusedConv):
+            module.cast(dtype)
+    return torch.compile(_eager(net, dtype, _device(net)), dynamic=False)
+
+
+def _openvino(model: OptimizedModel) -> Run:
+    from ptv_hub.engines.openvino import Runner
+
+    runner = Runner(model._net, model.dtype, model.weights_digest)
+    return lambda pathways: runner([pathways] if isinstance(pathways, Tensor) else pathways)
+
+
+BACKENDS: dict[str, Callable[[OptimizedModel], Run]] = {
+    "torch": _torch,
+    "compile": _compile,
+    "openvino": _openvino,
+}
+
+
+def installed(device: str = "cpu") -> tuple[str, ...]:
+    """The backends that can be used here."""
+    found = ["torch"]
+    if device != "cpu" or shutil.which(os.environ.get("CXX", "g++")):
+        found.append("compile")
+    if device == "cpu" and find_spec("openvino") is not None:
+        found.append("openvino")
+    return tuple(found)
+
+
+def optimize(model: VideoModel, backend: str = "torch", *, dtype: str = "fp32") -> OptimizedModel:
+    """A faster model that gives the same scores; ``model`` is not changed and shares its tensors.
+
+    Args:
+        model: what ``ptv_hub.load`` returns, in eval mode, on the device it is to run on.
+        backend: ``torch``, ``compile``, ``openvino``; ``auto`` tries those installed on one view
+            and takes the fastest whose scores are within 1e-5 of the model's: see ``trials``.
+            With ``compile`` among them that takes a minute.
+        dtype: ``fp32``; ``bf16``, whose scores differ by up to 1e-2, faster where the
+            processor has instructions for it and slower where not; ``fp16``, on GPUs.
+
+    Raises:
+        UnknownName: no such backend or dtype.
+        MissingExtra: OpenVINO is not installed.
+        UsageError: a model in training mode, or a dtype that the device or ``auto`` has not.
+        WrongInput: not a model of ``ptv_hub.load``.
+    """
+    if not isinstance(model, VideoModel):
+        raise WrongInput(
+            "not a model that can be made faster",
+            expected="what ptv_hub.load returns",
+            found=f"a {type(model).__name__}",
+        )
+    if model.training:
+        raise UsageError("the model is in training mode", fix="model.eval()")
+    if dtype not in DTYPES:
+        raise UnknownName("dtype", str(dtype), (), see=f"there are: {', '.join(DTYPES)}")
+    device = _device(model)
+    if dtype == "fp16" and device.type == "cpu":
+        raise UsageError("fp16 is for GPUs", found="a model on the CPU", fix="fp32 or bf16")
+    if backend == "auto":
+        return _fastest(model, dtype)
+    if backend not in BACKENDS:
+        known = ", ".join((*BACKENDS, "auto"))
+        raise UnknownName("backend", str(backend), (), see=f"there are: {known}")
+    if backend == "openvino" and find_spec("openvino") is None:
+        raise MissingExtra("openvino", "openvino", needed_for="the backend")
+    if backend == "openvino" and device.type != "cpu":
+        raise UsageError("OpenVINO runs on the CPU here", found=str(device))
+    net, _ = fold(model)
+    return OptimizedModel(net, backend, dtype, digest(model.state_dict()))
+
+
+def _fastest(model: VideoModel, dtype: str) -> OptimizedModel:
+    if dtype != "fp32":
+        raise UsageError(
+            "'auto' promises equal scores, which only fp32 can give",
+            found=dtype,
+            fix="name a backend with this dtype",
+        )
+    spec, device = model.entry.input, _device(model)
+    # Its own generator: nobody's random numbers change.
+    clip = torch.randn(
+        (1, 3, spec.num_frames, spec.crop_size, spec.crop_size),
+        generator=torch.Generator().manual_seed(0),
+    ).to(device)
+    with torch.inference_mode():
+        wanted = model(clip)
+    found: list[tuple[Trial, OptimizedModel]] = []
+    trials: list[Trial] = []
+    for name in installed(device.type):
+        try:
+            made = optimize(model, name, dtype=dtype)
+            start = time.perf_counter()
+            difference = float((made(clip) - wanted).abs().max())
+            first = time.perf_counter() - start
+            trial = Trial(name, _median(lambda made=made: made(clip)), difference, first)  # type: ignore[misc]
+            found.append((trial, made))
+        except PtvHubError:
+            raise
+        except Exception as error:  # a compiler's: the others are to be tried
+            trial = Trial(name, error=f"{type(error).__name__}: {str(error).splitlines()[:1]}")
+        trials.append(trial)
+        log.info("%s on %s: %s", model.entry.name, name, trial)
+    best = min((f for f in found if f[0].equal), key=lambda f: f[0].seconds or 0.0, default=None)
+    if best is None:
+        raise UsageError(
+            "no backend gives the model's scores",
+            expected=f"within {CLOSE}",
+            found="; ".join(f"{t.backend}: {t.error or t.difference}" for t in trials),
+            fix="use the model as it is",
+        )
+    best[1].trials = tuple(trials)
+    return best[1]
+
+
+def _median(run: Callable[[], Any]) -> float:
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def _device(net: nn.Module) -> torch.device:
+    return next(net.parameters()).device

@@ -1,0 +1,300 @@
+"""The files of an entry, in order of preference, from the cache or the network."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ptv_hub.errors import FetchError, HashMismatch, OfflineError, WriteError
+from ptv_hub.fetching import cache, hub, offline
+from ptv_hub.fetching.cache import CachedFile, Expectation, Pin
+from ptv_hub.fetching.completeness import HEAD, is_page, truncated
+from ptv_hub.fetching.download import download, without_login
+from ptv_hub.fetching.part import Report, discard
+from ptv_hub.files import sha256_of
+from ptv_hub.zoo import repository
+from ptv_hub.zoo.entry import Artifact, Entry, Record
+
+log = logging.getLogger("ptv_hub")
+
+MIRROR_VARIABLE = "PTV_HUB_MIRROR"
+
+
+class Fetched(Record):
+    """A whole file with the right bytes."""
+
+    path: Path
+    artifact: Artifact
+    sha256: str
+    vouched_by: str
+    """Who vouches for the hash: a published log, a lock file, or the first use here."""
+    from_cache: bool
+    second_choice: str | None = None
+    """Why it is not the file that the manifest prefers; ``None`` when it is."""
+
+
+def fetch(entry: Entry, *, progress: bool = True) -> Fetched:
+    """A verified local file with the entry's weights, fetched if the cache has none.
+
+    ``progress`` shows a bar on stderr. Several processes at once fetch a file once.
+    ``PTV_HUB_MIRROR`` replaces the manifest's base address, ``PTV_HUB_OFFLINE=1`` (or
+    ``HF_HUB_OFFLINE=1``) forbids the network, ``PTV_HUB_LOCK`` names a lock file.
+
+    Raises:
+        OfflineError: no file is in the cache, and the network may not be used.
+        HashMismatch: bytes that are not those published, locked or pinned on first use.
+        FetchError: none of the files could be brought here; all reasons are told.
+        WriteError: the cache cannot be written, or the disk is full.
+    """
+    if entry.artifacts and repository.is_address(entry.artifacts[0].base_url):
+        return _from_repository(entry.artifacts[0], progress)
+    allowed, reasons = _allowed(entry)
+    for artifact in allowed:
+        found = _from_cache(artifact)
+        if found is not None:
+            return _told(found, entry, {**reasons, **_not_here(allowed, artifact)})
+    for artifact in allowed:
+        if offline.forbidden_by() and not _address(artifact).startswith("file:"):
+            reasons[artifact.url] = "not in the cache, and offline"
+            continue
+        try:
+            return _told(_bring(entry, artifact, progress), entry, reasons)
+        except HashMismatch:
+            raise  # not a reason to look elsewhere, but to look closely
+        except FetchError as error:
+            if len(entry.artifacts) == 1:
+                raise
+            reasons[artifact.url] = ": ".join(filter(None, (error.what, error.found)))
+    raise _nothing(entry, allowed, reasons)
+
+
+def _from_repository(artifact: Artifact, progress: bool) -> Fetched:
+    """The file of a Hub repository or of a folder of that form: none other will do instead."""
+    was_here = hub.is_here(artifact)
+    path = hub.download(artifact, progress=progress)
+    assert artifact.sha256 is not None, "download checks against it"
+    return Fetched(
+        path=path,
+        artifact=artifact,
+        sha256=artifact.sha256,
+        vouched_by=artifact.hash_source or repository.CONFIG_FILE,
+        from_cache=was_here,
+    )
+
+
+def _allowed(entry: Entry) -> tuple[list[Artifact], dict[str, str]]:
+    """The files that may be used, in order; and why others may not."""
+    allowed, reasons = [], {}
+    for artifact in entry.artifacts:
+        if cache.expectation(artifact) is None:
+            reasons[artifact.url] = "the lock file does not name it"
+        else:
+            allowed.append(artifact)
+    return allowed, reasons
+
+
+def _not_here(allowed: list[Artifact], chosen: Artifact) -> dict[str, str]:
+    before = allowed[: allowed.index(chosen)]
+    return {artifact.url: "not in the cache, while this one is" for artifact in before}
+
+
+def _told(found: Fetched, entry: Entry, reasons: dict[str, str]) -> Fetched:
+    """Say aloud when it is not the preferred file."""
+    preferred = entry.artifacts[0]
+    if found.artifact == preferred:
+        return found
+    why = f"{preferred.url}: {reasons[preferred.url]}"
+    log.warning("%s: using the file of the %s zoo (%s)", entry.name, found.artifact.zoo, why)
+    return found.model_copy(update={"second_choice": why})
+
+
+def _nothing(entry: Entry, allowed: list[Artifact], reasons: dict[str, str]) -> FetchError:
+    if not entry.artifacts:
+        return FetchError(
+            f"the manifest names no file with weights of {entry.name}",
+            fix="load it with weights=FILE, or pretrained=False",
+        )
+    told = "; ".join(f"{without_login(_address(a))}: {reasons[a.url]}" for a in entry.artifacts)
+    if not allowed:
+        return FetchError(
+            f"the lock file names no file of {entry.name}",
+            where=f"{os.environ[cache.LOCK_VARIABLE]} (from {cache.LOCK_VARIABLE} or --lock)",
+            expected=" or ".join(a.url for a in entry.artifacts),
+            fix="write it anew with 'ptv-hub lock' where the model has been fetched",
+        )
+    if variable := offline.forbidden_by():
+        return OfflineError(
+            f"the weights of {entry.name} are not in the cache, and {variable} is set",
+            where=cache.location(allowed[0]),
+            found=told,
+            fix=f"'ptv-hub fetch {entry.name}' where there is a network, or unset {variable}",
+        )
+    return FetchError(
+        f"none of the files of {entry.name} could be fetched",
+        found=told,
+        fix="if you have a copy, set PTV_HUB_MIRROR to where it is, or load it with weights=FILE",
+    )
+
+
+def _address(artifact: Artifact) -> str:
+    """Where the bytes are to come from: a mirror, if one is set, keeps the path below the base."""
+    mirror = os.environ.get(MIRROR_VARIABLE)
+    if not mirror:
+        return artifact.url
+    if "://" not in mirror:  # a folder
+        mirror = Path(mirror).expanduser().absolute().as_uri()
+    return f"{mirror.rstrip('/')}/{artifact.path}"
+
+
+# ---------------------------------------------------------------------------- the cache
+
+
+def _from_cache(artifact: Artifact) -> Fetched | None:
+    """The file in the cache, if it is there and right; ``None`` to fetch it.
+
+    Raises:
+        HashMismatch: it is what was fetched, but not what it must be; or it is damaged
+            and there is no network to fetch it anew.
+    """
+    file = cache.look_up(artifact)
+    if file is None:
+        return None
+    as_hashed = file.pin is not None and cache.is_as_hashed(file)
+    sha256 = file.pin.sha256 if as_hashed and file.pin else sha256_of(file.path)
+    expected = _expectation(artifact)
+    if expected.sha256 in (None, sha256) and expected.size in (None, file.size):
+        if not as_hashed:  # put there by hand, copied with another time stamp, or used first
+            if expected.sha256 is None and not _sound(file):
+                return None
+            _try_to_record(file, sha256)
+        return _fetched(artifact, file.path, sha256, expected, from_cache=True)
+    error = HashMismatch(
+        "a file of the cache is not what it must be",
+        where=file.path,
+        expected=_named(expected),
+        found=f"sha256 {sha256}, {file.size} bytes",
+        fix="find out which is right; 'ptv-hub cache remove --forget' drops the file and its pin",
+    )
+    if as_hashed or offline.forbidden_by():
+        raise error
+    log.warning("%s has changed on disk since it was fetched; fetching it anew", file.path)
+    return None
+
+
+def _sound(file: CachedFile) -> bool:
+    """Whether a file that nobody vouches for can be a checkpoint at all."""
+    with open(file.path, "rb") as opened:
+        page = is_page(opened.read(HEAD))
+    return file.size > 0 and not page and truncated(file.path) is None
+
+
+def _try_to_record(file: CachedFile, sha256: str) -> None:
+    source = file.pin.source if file.pin else "put into the cache by hand"
+    try:
+        cache.record(file.key, cache.pin_of(file.path, sha256, source))
+    except WriteError:
+        # A cache that others keep for us to read: hashed again next time.
+        log.info("%s: the cache cannot be written; its pin is not recorded", file.path)
+
+
+def _expectation(artifact: Artifact) -> Expectation:
+    expected = cache.expectation(artifact)
+    assert expected is not None, "asked only of files that the lock file allows"
+    return expected
+
+
+def _named(expected: Expectation) -> str:
+    size = "" if expected.size is None else f", {expected.size} bytes"
+    what = f"sha256 {expected.sha256}" if expected.sha256 else "the size"
+    return f"{what}{size} ({expected.vouched_by})"
+
+
+def _fetched(
+    artifact: Artifact, path: Path, sha256: str, expected: Expectation, *, from_cache: bool
+) -> Fetched:
+    pin = cache.pins().get(cache.key(artifact))
+    since = f"first use here, {pin.since}" if pin else "first use here"
+    return Fetched(
+        path=path,
+        artifact=artifact,
+        sha256=sha256,
+        vouched_by=(expected.vouched_by if expected.sha256 else None) or since,
+        from_cache=from_cache,
+    )
+
+
+# ---------------------------------------------------------------------------- the network
+
+
+def _bring(entry: Entry, artifact: Artifact, progress: bool) -> Fetched:
+    path = cache.location(artifact)
+    with cache.locked(path):
+        found = _from_cache(artifact)  # another process may have brought it while we waited
+        if found is not None:
+            return found
+        expected = _expectation(artifact)
+        address = _address(artifact)
+        part = path.with_name(path.name + cache.PART_SUFFIX)
+        with _bar(f"{entry.name} ({artifact.zoo} zoo)", progress) as report:
+            try:
+                sha256 = download(
+                    address, part, size=expected.size, sha256=expected.sha256, report=report
+                )
+            except HashMismatch as error:
+                raise _other_bytes(error, artifact, expected) from error
+        try:
+            # The pin first: a file without one would be hashed once more, a pin can wait.
+            cache.record(cache.key(artifact), cache.pin_of(part, sha256, without_login(address)))
+            os.replace(part, path)
+            discard(part)
+        except OSError as error:
+            raise WriteError.because(error, path) from error
+    return _fetched(artifact, path, sha256, expected, from_cache=False)
+
+
+def _other_bytes(error: HashMismatch, artifact: Artifact, expected: Expectation) -> HashMismatch:
+    known: Pin | None = cache.pins().get(cache.key(artifact))
+    if expected.sha256 is None or known is None or expected.sha256 != known.sha256:
+        fix = "do not use it; tell those who publish the file, and look at another mirror"
+    else:
+        fix = (
+            "the file was changed where it comes from: find out why; 'ptv-hub cache remove"
+            " --forget' drops the pin, if you trust the new one"
+        )
+    return HashMismatch(
+        error.what, where=error.where, expected=_named(expected), found=error.found, fix=fix
+    )
+
+
+@contextmanager
+def _bar(what: str, progress: bool) -> Iterator[Report | None]:
+    """A bar on stderr that begins with the first byte; ``None`` where none is wanted."""
+    if not progress:
+        yield None
+        return
+    from tqdm import tqdm
+
+    bar: Any = None
+
+    def report(there: int, total: int | None, arrived: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(
+                desc=what,
+                total=total,
+                initial=there - arrived,
+                unit="B",
+                unit_scale=True,
+            )
+        bar.total = total
+        bar.update(there - bar.n)
+
+    try:
+        yield report
+    finally:
+        if bar is not None:
+            bar.close()

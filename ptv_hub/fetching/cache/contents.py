@@ -1,0 +1,125 @@
+"""What lies in the cache: whole files, and what interrupted downloads left; and its removal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ptv_hub.errors import HashMismatch, WriteError
+from ptv_hub.fetching.cache.pinned import Pin, pins
+from ptv_hub.fetching.cache.places import HOUSEKEEPING, PART_SUFFIX, folder, key, location, locked
+from ptv_hub.files import sha256_of
+from ptv_hub.zoo.entry import Artifact, Record
+
+TEMPORARY_FOR_S = 3600
+"""Seconds after which a temporary text file is nobody's: it lives for milliseconds."""
+
+
+class CachedFile(Record):
+    """One whole file in the cache."""
+
+    key: str
+    path: Path
+    size: int
+    pin: Pin | None = None
+    """``None`` for a file that was put there by hand and never used."""
+
+
+def look_up(artifact: Artifact) -> CachedFile | None:
+    """The artifact's file if it lies in the cache whole; its pin says what it was when hashed."""
+    path = location(artifact)
+    if not path.is_file():
+        return None
+    name = key(artifact)
+    return CachedFile(key=name, path=path, size=path.stat().st_size, pin=pins().get(name))
+
+
+def is_as_hashed(file: CachedFile) -> bool:
+    """Whether the file is, by size and time stamp, still the one whose hash is recorded."""
+    facts = file.path.stat()
+    pin = file.pin
+    return pin is not None and (facts.st_size, facts.st_mtime_ns) == (pin.size, pin.mtime_ns)
+
+
+def cached_files() -> list[CachedFile]:
+    """All whole files of the cache, by key."""
+    root, known = folder(), pins()
+    result = []
+    for path in sorted(root.rglob("*")):
+        if path.parent == root or not path.is_file() or path.name.endswith(HOUSEKEEPING):
+            continue
+        name = path.relative_to(root).as_posix()
+        result.append(
+            CachedFile(key=name, path=path, size=path.stat().st_size, pin=known.get(name))
+        )
+    return result
+
+
+def leftovers() -> list[Path]:
+    """What interrupted downloads left: files on their way, and what is known of them.
+
+    Locks are not among them: removing one for which somebody waits would let two in.
+    """
+    suffixes = tuple(suffix for suffix in HOUSEKEEPING if suffix != ".lock")
+    return [p for p in sorted(folder().rglob("*")) if p.is_file() and p.name.endswith(suffixes)]
+
+
+def remove(file: CachedFile) -> None:
+    """Remove a file; its pin stays, so that what is fetched next must be the same.
+
+    Raises:
+        WriteError: it could not be removed.
+    """
+    with locked(file.path):
+        _unlink(file.path)
+
+
+def clean() -> tuple[int, int]:
+    """Remove what interrupted downloads left; returns the number of files and of bytes.
+
+    What a process is fetching right now stays, and so do whole files and pins.
+    """
+    count = size = 0
+    for path in leftovers():
+        target = path.name.removesuffix(".json").removesuffix(PART_SUFFIX)
+        try:
+            if path.suffix == ".tmp":
+                if time.time() - path.stat().st_mtime < TEMPORARY_FOR_S:
+                    continue
+                size += _removed(path)
+            else:
+                with FileLock(path.with_name(f"{target}.lock"), timeout=0):
+                    size += _removed(path)
+            count += 1
+        except (Timeout, FileNotFoundError):
+            continue  # somebody holds it, or is done with it
+    return count, size
+
+
+def _removed(path: Path) -> int:
+    size = path.stat().st_size
+    _unlink(path)
+    return size
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise WriteError.because(error, path) from error
+
+
+def damaged(file: CachedFile) -> HashMismatch | None:
+    """Read the file again from start to end; the error if it is not what was recorded."""
+    found = sha256_of(file.path)
+    if file.pin is None or found == file.pin.sha256:
+        return None
+    return HashMismatch(
+        "a file of the cache has changed on disk",
+        where=file.path,
+        expected=f"sha256 {file.pin.sha256}, {file.pin.size} bytes (hashed here, {file.pin.since})",
+        found=f"sha256 {found}, {file.size} bytes",
+        fix="remove it with 'ptv-hub cache remove' and fetch it again",
+    )

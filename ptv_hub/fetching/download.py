@@ -1,0 +1,111 @@
+"""Bytes from an address to a file, on the worst network there is.
+
+Nothing here knows of models, of the cache or of who vouches for a hash.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from requests.utils import get_auth_from_url, urldefragauth
+
+from ptv_hub.errors import FetchError, HashMismatch
+from ptv_hub.fetching.completeness import HEAD, refuse_page, refuse_size, truncated
+from ptv_hub.fetching.http import persist
+from ptv_hub.fetching.part import CHUNK, Partial, Report
+
+log = logging.getLogger("ptv_hub")
+
+
+def download(
+    url: str,
+    part: Path,
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+    report: Report | None = None,
+) -> str:
+    """Bring the bytes of ``url`` into the file ``part``; returns their sha256.
+
+    ``size`` and ``sha256`` are what they must be, where somebody vouches for it. A part of an
+    earlier try is taken up where the server can prove that the file is still the same. After
+    a network failure the part stays for the next try; where the bytes are wrong it is removed.
+
+    Raises:
+        FetchError: refused, not reachable, given up, a web page, or a truncated file.
+        HashMismatch: another size or hash than what must be.
+        WriteError: the disk is full, or the file cannot be written.
+    """
+    login, url = get_auth_from_url(url), without_login(url)
+    partial = Partial(part, url, vouched=sha256 is not None)
+    try:
+        found = _bring(url, login, partial, size, report)
+        if partial.joined and sha256 not in (None, found):
+            # The beginning may come from another file; only a whole try can tell.
+            log.warning("%s: the resumed file is not the expected one; fetching it whole", url)
+            partial.restart()
+            found = _bring(url, login, partial, size, report)
+        if sha256 not in (None, found):
+            arrived = partial.size
+            partial.discard()
+            raise HashMismatch(
+                "the bytes are not the expected ones",
+                where=url,
+                expected=f"sha256 {sha256}",
+                found=f"sha256 {found}, {arrived} bytes",
+            )
+        return found
+    finally:
+        partial.close()
+
+
+def without_login(url: str) -> str:
+    """The address as it may be shown and written down: a mirror's may hold a password."""
+    return urldefragauth(url) if "@" in urlsplit(url).netloc else url
+
+
+def _bring(
+    url: str, login: tuple[str, str], partial: Partial, size: int | None, report: Report | None
+) -> str:
+    if urlsplit(url).scheme == "file":
+        _copy(url, partial, size, report)
+    else:
+        persist(url, login, partial, size, report)
+    # Once more, of the whole: a page may have come in drops, a length may have been a lie.
+    with open(partial.path, "rb") as file:
+        refuse_page(partial, file.read(HEAD), url)
+    refuse_size(partial, partial.size, size, url)
+    trouble = truncated(partial.path) if partial.size else "an empty file"
+    if trouble:
+        found = f"{trouble}, after {partial.size} bytes"
+        partial.discard()
+        raise FetchError(
+            "the file is broken where it comes from",
+            where=url,
+            expected="a whole file",
+            found=found,
+            fix="try again later, or another mirror (PTV_HUB_MIRROR)",
+        )
+    return partial.sha256()
+
+
+def _copy(url: str, partial: Partial, size: int | None, report: Report | None) -> None:
+    source = Path(url2pathname(urlsplit(url).path))
+    try:
+        with open(source, "rb", buffering=0) as file:
+            partial.restart()
+            partial.total = os.fstat(file.fileno()).st_size
+            refuse_size(partial, partial.total, size, url)
+            partial.make_room()
+            while chunk := file.read(CHUNK):
+                partial.write(chunk)
+                if report:
+                    report(partial.size, partial.total, len(chunk))
+    except OSError as error:
+        raise FetchError(
+            "a file could not be read", where=source, found=error.strerror or error
+        ) from error

@@ -1,0 +1,108 @@
+"""Trouble on the way: how long it is borne, what it is in words, and whether to try again."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+from dataclasses import dataclass
+
+import requests
+import urllib3
+
+from ptv_hub.errors import FetchError
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a bad network is borne, in seconds and bytes."""
+
+    connect_s: float = 10.0
+    silence_s: float = 15.0
+    """Without a single byte, before the connection is given up; ``PTV_HUB_TIMEOUT``."""
+    tries: int = 5
+    """In a row that bring nothing new."""
+    pause_s: float = 0.5
+    """Before the second try; doubled each time, as long as nothing new arrives."""
+    longest_pause_s: float = 60.0
+    """A server that asks for a longer one (Retry-After) is not waited for."""
+    slowest: int = 1024
+    """Bytes a second, over ``window_s``; a slower connection is given up."""
+    window_s: float = 30.0
+
+
+PATIENCE = Patience()
+
+
+def wanted_patience() -> Patience:
+    """How long users want to wait: as long as we do, or ``PTV_HUB_TIMEOUT``.
+
+    Raises:
+        FetchError: ``PTV_HUB_TIMEOUT`` is no time.
+    """
+    wanted = os.environ.get("PTV_HUB_TIMEOUT")
+    if not wanted:
+        return PATIENCE
+    try:
+        seconds = float(wanted)
+        if not 0 < seconds < 1e6:
+            raise ValueError
+    except ValueError:
+        raise FetchError(
+            "PTV_HUB_TIMEOUT is no time", expected="seconds, over 0", found=repr(wanted)
+        ) from None
+    return Patience(silence_s=seconds)
+
+
+class Again(Exception):
+    """This try failed, the next may not."""
+
+    def __init__(self, reason: str, *, wait_s: float = 0.0, stalled: bool = False) -> None:
+        self.reason = reason
+        self.wait_s = wait_s
+        self.stalled = stalled
+        super().__init__(reason)
+
+
+def unreachable(url: str, error: requests.exceptions.RequestException) -> Exception:
+    """The error of a request without an answer: one more try where that can help."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return FetchError(
+            "the server's certificate is not trusted",
+            where=url,
+            found=in_words(error),
+            fix="behind a proxy with a certificate of its own, set REQUESTS_CA_BUNDLE to its file",
+        )
+    passing = (
+        requests.exceptions.ConnectionError,
+        requests.exceptions.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+    )
+    if isinstance(error, passing):
+        return Again(in_words(error))
+    return FetchError("a file could not be fetched", where=url, found=in_words(error))
+
+
+def in_words(error: BaseException) -> str:
+    """The innermost reason that an exception of requests or urllib3 wraps."""
+    if isinstance(error, (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError)):
+        return "the server fell silent"
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.exceptions.TooManyRedirects):
+        return "the server sends us round in circles (too many redirects)"
+    reason: object = error
+    while isinstance(reason, BaseException):
+        inner = getattr(reason, "reason", None)
+        if inner is None:
+            inner = next((a for a in reversed(reason.args) if isinstance(a, BaseException)), None)
+        if not isinstance(inner, BaseException):
+            break
+        reason = inner
+    if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
+        return "the server fell silent"
+    if isinstance(reason, (urllib3.exceptions.IncompleteRead, http.client.IncompleteRead)):
+        return "the connection ended early"
+    text = str(reason) or type(reason).__name__
+    # urllib3 begins with the repr of its own objects: "HTTPConnection(...): Failed to ..."
+    return re.sub(r"^<?[\w.]+\([^)]*\)>?: |^<[^>]*>: ", "", text)

@@ -1,0 +1,1 @@
+"""A video -> the views of a protocol -> scores and features."""

@@ -1,0 +1,295 @@
+"""A model and a video -> labelled scores, as the zoo was evaluated: the views of its protocol,
+its activation at each position, its ensemble over the views."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptv_hub.errors import UsageError, WrongInput
+from ptv_hub.inference.clips import ClipViews, clip_views
+from ptv_hub.inference.transforms import ModelInput, pack
+from ptv_hub.inference.video import Source, Video, open_video
+from ptv_hub.inference.views import Clip, ViewPlan, parse_views, plan_views
+from ptv_hub.weights.load import load
+from ptv_hub.zoo.entry import Entry, Protocol, Record
+
+
+class ClassScore(Record):
+    """One class and its score: a probability, after softmax or sigmoid."""
+
+    label: str
+    index: int
+    score: float
+
+
+class Moment(Record):
+    """What one clip alone says, over its crops."""
+
+    start: float
+    """Seconds from the beginning of the video."""
+    end: float
+    predictions: tuple[ClassScore, ...]
+    """The clip's own best classes, best first."""
+    scores: tuple[float, ...]
+    """The clip's scores of the classes of ``Prediction.predictions``, in their order."""
+
+
+class Prediction(Record):
+    """What a model says of one video, and how it was asked."""
+
+    video: str
+    model: str
+    dataset: str
+    predictions: tuple[ClassScore, ...]
+    """Best first."""
+    views: str
+    """Clips x crops."""
+    clip_sampling: str
+    activation: str
+    ensemble: str
+    duration: float
+    """Seconds."""
+    timeline: tuple[Moment, ...] | None = None
+    notes: tuple[str, ...] = ()
+    """What differs from the published protocol, or was wrong with the file, in words."""
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """The scores of every view of one video."""
+
+    video: str
+    scores: Tensor
+    """Float32, shape (views, classes); view = clip * crops + crop."""
+    clips: tuple[Clip, ...]
+    num_crops: int
+    duration: float
+    notes: tuple[str, ...]
+
+
+def predict(
+    model: Any,
+    video: Source,
+    top_k: int | None = None,
+    views: str | None = None,
+    *,
+    threshold: float | None = None,
+    timeline: bool = False,
+    weights: str | os.PathLike[str] | None = None,
+    clip_sampling: str | None = None,
+    fps: float | None = None,
+    allow_broken: bool = False,
+    batch_views: int = 1,
+) -> Prediction:
+    """The best classes of a video.
+
+    Args:
+        model: a loaded model (on any device; what it returns is put back after), or a name.
+        video: a path, URL, bytes, folder or list of images, or frames (T, H, W, 3) of uint8.
+        top_k: how many classes; 5, or with ``threshold`` as many as reach it.
+        views: clips x crops, as ``"10x3"``; the published protocol's if not given. ``"1x1"``
+            is the first clip's centre, and several points less accurate.
+        threshold: leave out classes with a lower score (for models of several labels a video).
+        timeline: also the scores of each clip.
+        weights: a file to load a model given by name from.
+        clip_sampling: ``"release"`` or ``"main"``, the entry's if not given.
+        fps: frames per second of a folder or an array; 30 if not given.
+        allow_broken: keep what can be decoded of a damaged file; ``notes`` says so.
+        batch_views: views that go through the model at once; more is for GPUs, and takes more
+            memory.
+
+    Raises:
+        VideoError: the video cannot be read, or a clip of it has no frame.
+        UsageError: a value that has no meaning, or a model in training mode.
+    """
+    if top_k is not None and top_k < 1:
+        raise UsageError("no classes asked for", expected="top_k of 1 or more", found=top_k)
+    net = ready_model(model, weights)
+    item: Entry = net.entry
+    protocol = protocol_for(item, views, clip_sampling)
+    found = score_video(
+        net, video, protocol, fps=fps, allow_broken=allow_broken, batch_views=batch_views
+    )
+    count = top_k or (5 if threshold is None else item.num_classes)
+    best = _best(ensemble(found.scores, protocol.ensemble), item, count, threshold)
+    return Prediction(
+        video=found.video,
+        model=item.name,
+        dataset=item.dataset,
+        predictions=best,
+        views=f"{protocol.num_clips}x{protocol.num_crops}",
+        clip_sampling=protocol.clip_sampling,
+        activation=protocol.activation,
+        ensemble=protocol.ensemble,
+        duration=found.duration,
+        timeline=_timeline(found, item, protocol, best, count) if timeline else None,
+        notes=found.notes,
+    )
+
+
+def ready_model(model: Any, weights: str | os.PathLike[str] | None = None) -> Any:
+    """A model as it is, or the one of a name, loaded.
+
+    Raises:
+        UsageError: weights for a model that has its own, or one in training mode.
+        WrongInput: neither a model of this package nor a name.
+    """
+    if isinstance(model, (str, Entry)):
+        return load(model, weights=weights)
+    if not isinstance(getattr(model, "entry", None), Entry):
+        raise WrongInput(
+            "not a model of the zoo",
+            expected="what ptv_hub.load returns, or a name",
+            found=f"a {type(model).__name__}",
+        )
+    if weights is not None:
+        raise UsageError("weights are for a model given by name", found=f"weights={weights!r}")
+    if model.training:
+        raise UsageError(
+            "the model is in training mode, and would give other scores each time",
+            fix="model.eval()",
+        )
+    return model
+
+
+def protocol_for(item: Entry, views: str | None, clip_sampling: str | None = None) -> Protocol:
+    """The entry's protocol with other views.
+
+    Raises:
+        UsageError: views that are not understood, or a sampling there is not.
+    """
+    changes: dict[str, Any] = {}
+    if views is not None:
+        changes["num_clips"], changes["num_crops"] = parse_views(views)
+    if clip_sampling is not None:
+        if clip_sampling not in ("release", "main"):
+            raise UsageError(
+                "clip_sampling is not understood",
+                expected="'release' or 'main'",
+                found=repr(clip_sampling),
+            )
+        changes["clip_sampling"] = clip_sampling
+    return item.protocol.model_copy(update=changes)
+
+
+def score_video(
+    model: Any,
+    video: Source,
+    protocol: Protocol,
+    *,
+    fps: float | None = None,
+    allow_broken: bool = False,
+    batch_views: int = 1,
+) -> VideoScores:
+    """The scores of every view of a video, by the protocol's activation; nothing is ensembled.
+
+    Raises:
+        VideoError: as ``predict``.
+    """
+    item: Entry = model.entry
+    with (
+        open_video(video, fps=fps, allow_broken=allow_broken) as opened,
+        _activation(model, protocol),
+    ):
+        plan = plan_views(opened.timestamps, item.input, protocol)
+        scores = over_views(model, model, opened, plan, protocol, batch_views)
+        duration = float(opened.timestamps.duration)
+        notes = (*opened.notes, *plan.notes)
+        return VideoScores(opened.name, scores, plan.clips, protocol.num_crops, duration, notes)
+
+
+def over_views(
+    function: Callable[[ModelInput], Tensor],
+    model: Any,
+    video: Video,
+    plan: ViewPlan,
+    protocol: Protocol,
+    batch_views: int,
+) -> Tensor:
+    """What a function of the model gives for every view of a video: float32, shape (views, ...).
+
+    Clips that repeat another's frames, as all of a short video do, are not computed again.
+    """
+    spec = model.entry.input
+    # The first of each, in order.
+    first = {clip.frames: clip for clip in reversed(plan.clips)}
+    clips = tuple(sorted(first.values(), key=lambda clip: clip.index))
+    found = clip_views(video, spec, protocol, plan=ViewPlan(clips, plan.num_crops))
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        parts = [
+            function(pack(views.to(device), spec)).float().cpu()
+            for views in _batches(found, batch_views)
+        ]
+    of_clips = torch.split(torch.cat(parts), plan.num_crops)
+    by_frames = {clip.frames: values for clip, values in zip(clips, of_clips, strict=True)}
+    return torch.cat([by_frames[clip.frames] for clip in plan.clips])
+
+
+def _batches(clips: Iterator[ClipViews], size: int) -> Iterator[Tensor]:
+    """Views of consecutive clips in batches of ``size``, the last perhaps smaller."""
+    waiting: list[Tensor] = []
+    for found in clips:
+        for view in found.views:
+            waiting.append(view)
+            if len(waiting) == size:
+                yield torch.stack(waiting)
+                waiting = []
+    if waiting:
+        yield torch.stack(waiting)
+
+
+@contextmanager
+def _activation(model: Any, protocol: Protocol) -> Iterator[None]:
+    """The protocol's activation for the time being: a loaded model may return logits."""
+    before = model.activation
+    model.activation = protocol.activation
+    try:
+        yield
+    finally:
+        model.activation = before
+
+
+def ensemble(scores: Tensor, how: str) -> Tensor:
+    """(views, classes) -> (classes,): the mean (PySlowFast sums), or the maximum (Charades)."""
+    return scores.amax(dim=0) if how == "max" else scores.mean(dim=0)
+
+
+def _best(
+    scores: Tensor, item: Entry, count: int, threshold: float | None
+) -> tuple[ClassScore, ...]:
+    values, indices = scores.topk(min(count, len(scores)))
+    return tuple(
+        ClassScore(label=_label(item.labels, index), index=index, score=value)
+        for value, index in zip(values.tolist(), indices.tolist(), strict=True)
+        if threshold is None or value >= threshold
+    )
+
+
+def _label(labels: Sequence[str], index: int) -> str:
+    """The class's name; a fine-tuned head may have none."""
+    return labels[index] if labels else f"class {index}"
+
+
+def _timeline(
+    found: VideoScores, item: Entry, protocol: Protocol, best: tuple[ClassScore, ...], count: int
+) -> tuple[Moment, ...]:
+    moments = []
+    for clip, views in zip(found.clips, torch.split(found.scores, found.num_crops), strict=True):
+        scores = ensemble(views, protocol.ensemble)
+        moments.append(
+            Moment(
+                start=float(clip.start),
+                end=min(float(clip.end), found.duration),
+                predictions=_best(scores, item, min(count, 5), None),
+                scores=tuple(float(scores[one.index]) for one in best),
+            )
+        )
+    return tuple(moments)

@@ -1,0 +1,162 @@
+"""Frames of uint8 -> what a model takes, from its input spec alone, as it was evaluated.
+
+In this order, each step on float32: values / 255, minus mean, over std; short side by bilinear
+interpolation (``align_corners=False``, no antialiasing), the long side floored; square crops;
+pathways. That is ``Ptvkinetics``, ``Ptvssv2`` and ``Ptvcharades`` in test mode of PySlowFast's
+``slowfast/datasets/ptv_datasets.py``. Sizes are pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptv_hub.errors import UnknownName, WrongInput
+from ptv_hub.fetching.hub import entry
+from ptv_hub.inference.views import crop_offsets, scaled_size, segment_indices, uniform_indices
+from ptv_hub.zoo.entry import Entry, InputSpec, SegmentSampling
+
+ModelInput = Tensor | list[Tensor]
+"""One clip (3, T, S, S), or the pathways [slow (3, T // alpha, S, S), fast (3, T, S, S)]."""
+
+Place = Literal["left", "center", "right"]
+_PLACES: dict[str, int] = {"left": 0, "center": 1, "right": 2}
+
+
+def transform(model: Any, *, crop: Place = "center") -> ClipTransform:
+    """The test-time transform of a model: frames in, model input out.
+
+    Args:
+        model: a loaded model, a name, an ``Entry`` or an ``InputSpec``.
+        crop: which square of a wide frame: ``left``, ``center`` or ``right`` (of a portrait:
+            top, centre, bottom).
+
+    Returns:
+        A callable that pickles and works in a ``DataLoader``; see ``ClipTransform``.
+    """
+    if crop not in _PLACES:
+        raise UnknownName("crop", str(crop), (), see="there are: left, center, right")
+    return ClipTransform(input_spec(model), crop)
+
+
+def input_spec(model: Any) -> InputSpec:
+    """The input spec of a loaded model, a name, an ``Entry``, or an ``InputSpec`` itself."""
+    if isinstance(model, InputSpec):
+        return model
+    if isinstance(model, str):
+        model = entry(model)
+    item = model if isinstance(model, Entry) else getattr(model, "entry", None)
+    if not isinstance(item, Entry):
+        raise WrongInput(
+            "no input spec to be read from this",
+            expected="a model of ptv_hub.load, a name, an Entry or an InputSpec",
+            found=f"a {type(model).__name__}",
+        )
+    return item.input
+
+
+@dataclass(frozen=True)
+class ClipTransform:
+    """Frames of one clip -> the input of a model, without the batch axis."""
+
+    spec: InputSpec
+    crop: Place = "center"
+
+    def __call__(self, frames: Any) -> ModelInput:
+        """Sample, normalise, resize, crop and pack.
+
+        Args:
+            frames: uint8, RGB, shape (T, H, W, 3): a tensor, an array, or a list of frames
+                (H, W, 3). Another number of frames than the model's is sampled as the
+                protocol samples a clip (of an SSv2 model: a whole video).
+
+        Raises:
+            WrongInput: another shape or type.
+        """
+        clip = _frames(frames)
+        count = self.spec.num_frames
+        if len(clip) != count:
+            segments = isinstance(self.spec.sampling, SegmentSampling)
+            taken = (segment_indices if segments else uniform_indices)(len(clip), count)
+            clip = clip[list(taken)]
+        scaled = torch.stack([prepare(frame, self.spec) for frame in clip], dim=1)
+        # A copy of the crop alone: it is not to keep, or pickle, the clip around it.
+        return pack(crops(scaled, self.spec, 3)[_PLACES[self.crop]].contiguous(), self.spec)
+
+
+def _frames(frames: Any) -> Tensor:
+    if isinstance(frames, Sequence) and not isinstance(frames, (str, bytes)) and len(frames):
+        try:
+            frames = torch.stack([torch.as_tensor(np.asarray(frame)) for frame in frames])
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise _wrong("a list of frames of several shapes or types") from error
+    if isinstance(frames, np.ndarray) and frames.dtype == np.uint8:
+        # torch warns of arrays that are not writable, and refuses negative strides.
+        frames = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
+    if not isinstance(frames, Tensor):
+        raise _wrong(f"a {type(frames).__name__}")
+    if frames.dtype != torch.uint8 or frames.dim() != 4 or frames.shape[-1] != 3:
+        raise _wrong(f"{str(frames.dtype).removeprefix('torch.')} of shape {tuple(frames.shape)}")
+    if 0 in frames.shape:
+        raise _wrong(f"no pixel: shape {tuple(frames.shape)}")
+    return frames
+
+
+def _wrong(found: str) -> WrongInput:
+    return WrongInput(
+        "not the frames of a clip",
+        expected="uint8 of shape (T, H, W, 3), RGB",
+        found=found,
+        fix="frames.permute(0, 2, 3, 1) turns (T, C, H, W) into it",
+    )
+
+
+def prepare(frame: Tensor, spec: InputSpec, *, out: Tensor | None = None) -> Tensor:
+    """One frame of uint8, shape (H, W, 3) -> normalised and resized, float32, shape (3, h, w).
+
+    A frame at a time and once, however many clips and crops see it; the numbers are those of
+    the reference, which does it a clip at a time. ``out``: a contiguous tensor to write to.
+    """
+    height, width = frame.shape[:2]
+    size = scaled_size(height, width, spec.short_side)
+    if out is None:
+        out = torch.empty(3, *size)
+    # Bilinear interpolation to the same size is each value times one.
+    same = size == (height, width)
+    values = out if same and spec.channel_order == "rgb" else torch.empty(3, height, width)
+    values.copy_(frame.permute(2, 0, 1))  # (H, W, C) -> (C, H, W)
+    values.div_(255.0)
+    values.sub_(values.new_tensor(spec.mean)[:, None, None])
+    values.div_(values.new_tensor(spec.std)[:, None, None])
+    if spec.channel_order == "bgr":
+        values = values.flip(0)
+    if not same:
+        # functional.interpolate with a place to write to. Three images of one channel: as one
+        # image of three, torch takes another kernel where it has one thread, and rounds otherwise.
+        torch.ops.aten.upsample_bilinear2d.out(
+            values[:, None], list(size), False, None, None, out=out[:, None]
+        )
+    elif values is not out:
+        out.copy_(values)
+    return out
+
+
+def crops(clip: Tensor, spec: InputSpec, num_crops: int) -> list[Tensor]:
+    """Square views of a prepared clip: (3, T, h, w) -> ``num_crops`` of (3, T, S, S), no copies."""
+    size = spec.crop_size
+    offsets = crop_offsets(clip.shape[2], clip.shape[3], size, num_crops)
+    return [clip[:, :, top : top + size, left : left + size] for top, left in offsets]
+
+
+def pack(view: Tensor, spec: InputSpec) -> ModelInput:
+    """A view (..., T, S, S) as the model takes it: itself, or [slow, fast] of two pathways."""
+    if spec.slowfast_alpha is None:
+        return view
+    frames = view.shape[-3]
+    slow = torch.tensor(uniform_indices(frames, frames // spec.slowfast_alpha), device=view.device)
+    return [view.index_select(view.dim() - 3, slow), view]

@@ -1,0 +1,329 @@
+"""An entry -> its model, from one closed table over ``pytorchvideo.models``.
+
+The parts are pytorchvideo's; what differs between its releases (which heads end in a
+softmax), and what trips its users (a SlowFast that overwrites its input list, strides that
+are numpy integers) is settled here, once. Upstream: ``pytorchvideo/models/*.py``, and
+``slowfast/models/ptv_model_builder.py`` for how PySlowFast calls them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ptv_hub.errors import UnknownName, WrongInput
+from ptv_hub.models.pytorchvideo_imports import light_imports
+from ptv_hub.zoo.entry import Entry, InputSpec, ResNetSpec, SlowFastSpec, X3DSpec
+
+Activation = Literal["softmax", "sigmoid"]
+
+ACTIVATIONS: dict[str | None, Callable[[], nn.Module | None]] = {
+    None: lambda: None,
+    "softmax": lambda: nn.Softmax(dim=1),
+    "sigmoid": nn.Sigmoid,
+}
+
+
+class VideoModel(nn.Module):
+    """A model of the zoo; its ``state_dict()`` has the official keys (``blocks.0...``).
+
+    Called with one clip, float, shape (B, 3, T, H, W), or, of a model with two pathways,
+    with the list ``[slow, fast]`` of shapes (B, 3, T // alpha, H, W) and (B, 3, T, H, W);
+    from a plain clip the slow pathway's frames are taken as PySlowFast takes them. H and W
+    may be any size that leaves the head a position; the protocol's is ``input.crop_size``.
+
+    Returns (B, num_classes): logits, the mean over the head's positions; or, with an
+    activation, PySlowFast's test-time scores: the activation at each position, then the mean.
+    """
+
+    def __init__(self, blocks: nn.ModuleList, entry: Entry, activation: Activation | None) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.entry = entry
+        alpha = entry.input.slowfast_alpha
+        self._slow_frames = None if alpha is None else slow_frames(entry.input.num_frames, alpha)
+        self.activation = activation
+
+    @property
+    def activation(self) -> Activation | None:
+        """What the head applies at each position before the mean; ``None`` returns logits."""
+        return self._activation
+
+    @activation.setter
+    def activation(self, name: Activation | None) -> None:
+        if name not in ACTIVATIONS:
+            raise UnknownName(
+                "activation", str(name), (), see="there are: None (logits), 'softmax', 'sigmoid'"
+            )
+        self._activation: Activation | None = name
+        setattr(self.blocks[-1], "activation", ACTIVATIONS[name]())  # noqa: B010 - a Module or None
+
+    def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
+        x = self.pathways(clip)
+        for block in self.blocks:
+            x = block(x)
+        return x  # type: ignore[return-value]
+
+    def pathways(self, clip: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
+        """What the first block takes: checked, and for two pathways a list of our own."""
+        spec = self.entry.input
+        if self._slow_frames is None:
+            if not isinstance(clip, Tensor):
+                raise _wrong_input(self.entry, f"a {type(clip).__name__} of {len(clip)}")
+            _check(self.entry, clip, spec.num_frames)
+            return clip
+        if isinstance(clip, Tensor):
+            _check(self.entry, clip, spec.num_frames)
+            return [clip[:, :, self._slow_frames], clip]
+        if len(clip) != 2:
+            raise _wrong_input(self.entry, f"a list of {len(clip)}")
+        slow, fast = clip
+        _check(self.entry, slow, len(self._slow_frames))
+        _check(self.entry, fast, spec.num_frames)
+        # A new list: pytorchvideo's multi-pathway blocks write into the one they are given.
+        return [slow, fast]
+
+
+def _check(item: Entry, clip: Tensor, frames: int) -> None:
+    side = _smallest_side(item.input)
+    if (
+        clip.dim() != 5
+        or clip.shape[1] != 3
+        or clip.shape[2] != frames
+        or clip.shape[3] < side
+        or clip.shape[4] < side
+        or not clip.is_floating_point()
+    ):
+        dtype = str(clip.dtype).removeprefix("torch.")
+        raise _wrong_input(item, f"{dtype} of shape {tuple(clip.shape)}")
+
+
+def _wrong_input(item: Entry, found: str) -> WrongInput:
+    spec = item.input
+    fast = f"(B, 3, {spec.num_frames}, {spec.crop_size}, {spec.crop_size})"
+    expected = f"float of shape {fast}"
+    if spec.slowfast_alpha is not None:
+        frames = spec.num_frames // spec.slowfast_alpha
+        slow = f"(B, 3, {frames}, {spec.crop_size}, {spec.crop_size})"
+        expected = f"[slow {slow}, fast {fast}], or one clip {fast}, float"
+    side = _smallest_side(spec)
+    return WrongInput(
+        f"{item.name} cannot take this input",
+        expected=f"{expected}; height and width may be others, from {side} up",
+        found=found,
+        fix=f"ptv_hub.transform({item.name!r}) makes the right input from frames",
+    )
+
+
+def _smallest_side(spec: InputSpec) -> int:
+    """Side in pixels from which on the head's pool, sized for the training crop, has a position.
+
+    All models reduce height and width 32 times, rounding up.
+    """
+    return 32 * (_head_side(spec) - 1) + 1
+
+
+def _head_side(spec: InputSpec) -> int:
+    return -(-spec.train_crop_size // 32)
+
+
+def slow_frames(num_frames: int, alpha: int) -> list[int]:
+    """Which frames of the fast pathway the slow one takes: ``linspace(0, T-1, T // alpha)``, cut.
+
+    Source: ``pack_pathway_output`` of ``slowfast/datasets/utils.py``.
+    """
+    return torch.linspace(0, num_frames - 1, num_frames // alpha).long().tolist()
+
+
+def build(
+    entry: Entry,
+    *,
+    num_classes: int | None = None,
+    activation: Activation | None = None,
+    device: str = "cpu",
+) -> VideoModel:
+    """A model without the zoo's weights, in training mode.
+
+    ``device="meta"`` builds the structure alone, without memory for weights; on a real
+    device the weights are initialised as pytorchvideo does. ``num_classes`` other than the
+    entry's gives a head of that size, and ``model.entry`` then has no labels.
+    """
+    if num_classes is not None and num_classes != entry.num_classes:
+        entry = entry.model_copy(update={"num_classes": num_classes, "labels": ()})
+    with (
+        _Hollow() if device == "meta" else torch.device(device),
+        warnings.catch_warnings(),
+        light_imports(),
+    ):
+        # pytorchvideo 0.1.5 uses torch.jit.script on import; its users can do nothing about it.
+        warnings.simplefilter("ignore")
+        net = _BUILDERS[entry.builder.name](entry)
+    for module in net.modules():
+        if isinstance(module, nn.Conv3d):
+            # 0.1.5 leaves numpy integers here, which TorchScript and mkldnn do not take.
+            module.stride = tuple(int(n) for n in module.stride)
+        elif isinstance(module, nn.AvgPool3d) and isinstance(module.kernel_size, Sequence):
+            time, height, width = module.kernel_size  # nor does torch.compile take them
+            module.kernel_size = (int(time), int(height), int(width))
+    return VideoModel(net.blocks, entry, activation)  # type: ignore[arg-type]
+
+
+class _Hollow(TorchFunctionMode):
+    """Tensors are made on the meta device, and nothing is written into them.
+
+    As ``torch.device("meta")``, but for the initialisation: drawing numbers into tensors
+    without memory is most of what building a model costs.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _FILLERS:
+            return args[0] if args else kwargs["tensor"]
+        if func in _CONSTANTS:
+            size = ((),) if func is torch.tensor else args
+            return torch.empty(*size, dtype=kwargs.get("dtype"), device="meta")
+        if func is torch.empty:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+_CONSTANTS = {torch.zeros, torch.ones, torch.tensor}
+"""As batch norms call them: sizes as positions, a single number for ``torch.tensor``."""
+_FILLERS = {
+    *(Tensor.uniform_, Tensor.normal_, Tensor.fill_, Tensor.zero_),
+    *(nn.init.uniform_, nn.init.normal_, nn.init.constant_, nn.init.kaiming_uniform_),
+    *(nn.init.kaiming_normal_, nn.init.ones_, nn.init.zeros_),
+}
+
+
+@cache
+def shapes(entry: Entry) -> dict[str, tuple[int, ...]]:
+    """Official key -> shape of every tensor in the entry's state dict. Allocates no weights."""
+    return {key: tuple(t.shape) for key, t in build(entry, device="meta").state_dict().items()}
+
+
+Kernels = Sequence[Sequence[tuple[int, int, int]]]
+
+_ONE, _THREE = (1, 1, 1), (3, 1, 1)
+
+
+def _resnet(entry: Entry) -> nn.Module:
+    """C2D, I3D and Slow: one ResNet, told apart by temporal kernels and a pool after stage 1."""
+    from pytorchvideo.models.resnet import create_resnet
+
+    spec = entry.builder
+    assert isinstance(spec, ResNetSpec)
+    stem, stages, temporal_pool = {
+        "c2d": (1, ((_ONE,), (_ONE,), (_ONE,), (_ONE,)), 2),
+        "i3d": (5, ((_THREE,), (_THREE, _ONE), (_THREE, _ONE), (_ONE, _THREE)), 2),
+        "slow": (1, ((_ONE,), (_ONE,), (_THREE,), (_THREE,)), 1),
+    }[spec.name]
+    side = _head_side(entry.input)
+    return create_resnet(  # type: ignore[no-any-return]
+        model_depth=spec.depth,
+        model_num_class=entry.num_classes,
+        dropout_rate=spec.dropout,
+        stem_conv_kernel_size=(stem, 7, 7),
+        stage1_pool=nn.MaxPool3d if temporal_pool > 1 else None,
+        stage1_pool_kernel_size=(temporal_pool, 1, 1),
+        stage_conv_a_kernel_size=tuple(list(kernels) for kernels in stages),
+        head_pool_kernel_size=(entry.input.num_frames // temporal_pool, side, side),
+    )
+
+
+def _csn(entry: Entry) -> nn.Module:
+    from pytorchvideo.models.csn import create_csn
+
+    spec = entry.builder
+    assert isinstance(spec, ResNetSpec)
+    side = _head_side(entry.input)
+    return create_csn(  # type: ignore[no-any-return]
+        model_depth=spec.depth,
+        model_num_class=entry.num_classes,
+        dropout_rate=spec.dropout,
+        stem_pool=nn.MaxPool3d,
+        head_pool_kernel_size=(entry.input.num_frames // 8, side, side),
+    )
+
+
+def _r2plus1d(entry: Entry) -> nn.Module:
+    from pytorchvideo.models.r2plus1d import create_r2plus1d
+
+    spec = entry.builder
+    assert isinstance(spec, ResNetSpec)
+    side = _head_side(entry.input)
+    return create_r2plus1d(  # type: ignore[no-any-return]
+        model_depth=spec.depth,
+        model_num_class=entry.num_classes,
+        dropout_rate=spec.dropout,
+        head_pool_kernel_size=(entry.input.num_frames // 4, side, side),
+    )
+
+
+def _slowfast(entry: Entry) -> nn.Module:
+    from pytorchvideo.models.slowfast import create_slowfast
+
+    spec, alpha = entry.builder, entry.input.slowfast_alpha
+    assert isinstance(spec, SlowFastSpec)
+    assert alpha is not None
+    frames, side = entry.input.num_frames, _head_side(entry.input)
+    depths = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}[spec.depth]
+
+    def kernels(temporal: Sequence[int]) -> tuple[list[tuple[int, int, int]], ...]:
+        """Of each stage: the temporal kernel in its first blocks, 1 in the others."""
+        return tuple(
+            [(kernel, 1, 1)] * blocks + [_ONE] * (depth - blocks)
+            for kernel, blocks, depth in zip(
+                temporal, spec.temporal_kernel_blocks, depths, strict=True
+            )
+        )
+
+    return create_slowfast(  # type: ignore[no-any-return]
+        slowfast_channel_reduction_ratio=(spec.beta_inv,),
+        slowfast_conv_channel_fusion_ratio=spec.fusion_ratio,
+        slowfast_fusion_conv_kernel_size=(spec.fusion_kernel, 1, 1),
+        slowfast_fusion_conv_stride=(alpha, 1, 1),
+        model_depth=spec.depth,
+        model_num_class=entry.num_classes,
+        dropout_rate=spec.dropout,
+        stem_dim_outs=(64, 64 // spec.beta_inv),
+        stage_conv_a_kernel_sizes=(kernels((1, 1, 3, 3)), kernels((3, 3, 3, 3))),
+        head_pool_kernel_sizes=((frames // alpha, side, side), (frames, side, side)),
+    )
+
+
+def _x3d(entry: Entry) -> nn.Module:
+    from pytorchvideo.models.x3d import create_x3d
+
+    spec = entry.builder
+    assert isinstance(spec, X3DSpec)
+    return create_x3d(  # type: ignore[no-any-return]
+        input_clip_length=entry.input.num_frames,
+        input_crop_size=entry.input.train_crop_size,
+        model_num_class=entry.num_classes,
+        dropout_rate=spec.dropout,
+        width_factor=spec.width_factor,
+        depth_factor=spec.depth_factor,
+        bottleneck_factor=spec.bottleneck_factor,
+        stem_dim_in=spec.dim_c1,
+        head_dim_out=spec.dim_c5,
+    )
+
+
+_BUILDERS: dict[str, Callable[[Entry], nn.Module]] = {
+    "c2d": _resnet,
+    "i3d": _resnet,
+    "slow": _resnet,
+    "csn": _csn,
+    "r2plus1d": _r2plus1d,
+    "slowfast": _slowfast,
+    "x3d": _x3d,
+}

@@ -1,0 +1,61 @@
+"""All pages of the zoo into one folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ptv_hub.errors import WriteError
+from ptv_hub.files import atomic_write
+from ptv_hub.publish.site.index import index_page
+from ptv_hub.publish.site.model import model_page
+from ptv_hub.verification.records import Check
+from ptv_hub.verification.spec import check_spec
+from ptv_hub.zoo.entry import Entry
+
+
+def write_site(
+    items: Sequence[Entry],
+    out: str | os.PathLike[str],
+    *,
+    report: Callable[[int, str], None] | None = None,
+) -> list[Path]:
+    """Write ``index.html`` and ``models/NAME.html`` of all entries into a folder; their paths.
+
+    ``report`` is told the number and name of each model whose figures are being counted.
+
+    Raises:
+        WriteError: the folder cannot be written.
+    """
+    out = Path(out)
+    try:
+        (out / "models").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError.because(error, out) from error
+    files = _file_names(items)
+    checks: dict[str, list[Check]] = {}
+    for number, item in enumerate(items, 1):
+        if report is not None:
+            report(number, item.name)
+        checks[item.name] = check_spec(item)
+    pages = {out / "index.html": index_page(items, checks, files)}
+    for item in items:
+        pages[out / files[item.name]] = model_page(item, checks[item.name])
+    for path, text in pages.items():
+        with atomic_write(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return list(pages)
+
+
+def _file_names(items: Sequence[Entry]) -> dict[str, str]:
+    """Name of an entry -> address of its page; names of one's own manifest may hold anything."""
+    found: dict[str, str] = {}
+    for item in items:
+        stem = re.sub(r"[^A-Za-z0-9._-]", "_", item.name)
+        taken = {address.casefold() for address in found.values()}
+        while f"models/{stem}.html".casefold() in taken:
+            stem += "_"
+        found[item.name] = f"models/{stem}.html"
+    return found

@@ -1,0 +1,1 @@
+"""Many videos, restartable, on one process or many: decoded ahead, shared out, recorded."""

@@ -1,9 +1,0 @@
-"""The whole manifest as static pages: a table to sort and filter, charts, a page for each model.
-
-Every figure is the manifest's, and marked as published; parameters and FLOPs are counted anew
-for the pages, which say what came of it. Of weights they claim nothing: nobody looked at any.
-"""
-
-from ptv_hub.site.write import write_site
-
-__all__ = ["write_site"]

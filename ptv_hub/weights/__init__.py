@@ -1,0 +1,1 @@
+"""A file <-> a state dict <-> a layout <-> a model with weights."""

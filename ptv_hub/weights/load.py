@@ -1,0 +1,273 @@
+"""The straight road: a name -> a ready model with its weights, in eval mode."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+import torch
+from torch import Tensor
+
+from ptv_hub.errors import KeyMismatch, UsageError
+from ptv_hub.fetching.hub import entry
+from ptv_hub.models.builders import Activation, VideoModel, build
+from ptv_hub.models.stages import StageModel, without_classifier
+from ptv_hub.weights import checkpoint, layouts
+from ptv_hub.zoo.entry import Entry
+
+if TYPE_CHECKING:
+    from ptv_hub.engines.optimized import OptimizedModel
+
+log = logging.getLogger("ptv_hub")
+
+
+@dataclass(frozen=True)
+class KeyReport:
+    """How a state dict fits a model, by official key."""
+
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: tuple[str, ...] = ()
+    """``key: shape in the file, shape in the model``"""
+    dropped: tuple[str, ...] = ()
+    """Keys left out by a rule, each with its reason."""
+
+    @property
+    def fits(self) -> bool:
+        return not (self.missing or self.unexpected or self.mismatched)
+
+
+@overload
+def load(
+    name: str | Entry,
+    *,
+    pretrained: bool = ...,
+    weights: str | os.PathLike[str] | None = ...,
+    num_classes: int | None = ...,
+    activation: Activation | None = ...,
+    features_only: Literal[False] = ...,
+    optimize: None = ...,
+    dtype: Literal["fp32"] = ...,
+    progress: bool = ...,
+) -> VideoModel: ...
+
+
+@overload
+def load(
+    name: str | Entry,
+    *,
+    pretrained: bool = ...,
+    weights: str | os.PathLike[str] | None = ...,
+    num_classes: int | None = ...,
+    activation: Activation | None = ...,
+    optimize: str,
+    dtype: str = ...,
+    progress: bool = ...,
+) -> OptimizedModel: ...
+
+
+@overload
+def load(
+    name: str | Entry,
+    *,
+    pretrained: bool = ...,
+    weights: str | os.PathLike[str] | None = ...,
+    features_only: Literal[True],
+    progress: bool = ...,
+) -> StageModel: ...
+
+
+def load(
+    name: str | Entry,
+    *,
+    pretrained: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    num_classes: int | None = None,
+    activation: Activation | None = None,
+    features_only: bool = False,
+    optimize: str | None = None,
+    dtype: str = "fp32",
+    progress: bool = True,
+) -> VideoModel | StageModel | OptimizedModel:
+    """A model of the zoo, in eval mode, on the CPU, carrying its record as ``model.entry``.
+
+    Args:
+        name: hub name (``slowfast_r50``), zoo name (``X3D_M``), config path, or an ``Entry``;
+            ``hf-hub:org/name[@revision]`` is a repository of the Hugging Face Hub,
+            ``local-dir:PATH`` a folder with the same files.
+        pretrained: False builds the model with pytorchvideo's initial weights.
+        weights: a local file in either layout and format, in place of the entry's own.
+        num_classes: another number than the entry's keeps all weights but the classifier's,
+            which is new (and said so in the log), unless the file has one of that size; 0
+            leaves the classifier out: pooled features (B, D) come back.
+        activation: ``None`` returns logits, ``"softmax"`` or ``"sigmoid"`` PySlowFast's
+            test-time scores: the activation at each position of the head, then the mean.
+        features_only: a ``StageModel`` instead: a list of the stages' outputs comes back, as
+            its ``feature_info`` names them, with their channels and strides.
+        optimize: a backend of ``ptv_hub.engines`` that makes inference faster with the same
+            scores: ``"torch"``, ``"compile"``, ``"openvino"``, or ``"auto"`` for the fastest
+            of them; the model is then an ``OptimizedModel``, for neither training nor saving.
+        dtype: with ``optimize``: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        progress: show a bar on stderr while fetching.
+
+    Returns:
+        A ``VideoModel``: (B, 3, T, H, W) float in, (B, num_classes) out.
+
+    Raises:
+        UnknownName, AmbiguousName: of the name.
+        FetchError: the weights cannot be brought here, or are not those published.
+        CheckpointError: the file cannot be used, or is not of this model; never half a model.
+    """
+    item = entry(name) if isinstance(name, str) else name
+    headless = features_only or num_classes == 0
+    if headless and (activation is not None or num_classes):
+        raise UsageError(
+            "features have no classes, and no activation",
+            found=f"activation={activation!r}, num_classes={num_classes}",
+            fix="leave them out",
+        )
+    if features_only and optimize is not None:
+        raise UsageError("an optimized model has no stages", fix="leave optimize out")
+    if optimize is None and dtype != "fp32":
+        raise UsageError("a dtype is for an optimized model", found=dtype, fix='optimize="torch"')
+    classes = None if headless else num_classes
+    model = _classifier(item, pretrained, weights, classes, activation, progress)
+    if features_only:
+        return StageModel(model)
+    model = without_classifier(model) if headless else model
+    if optimize is None:
+        return model
+    from ptv_hub.engines.optimized import optimize as faster
+
+    return faster(model, optimize, dtype=dtype)
+
+
+def _classifier(
+    item: Entry,
+    pretrained: bool,
+    weights: str | os.PathLike[str] | None,
+    num_classes: int | None,
+    activation: Activation | None,
+    progress: bool,
+) -> VideoModel:
+    """The whole model, as ``load`` describes it, with its classifier."""
+    if not pretrained:
+        if weights is not None:
+            raise UsageError(
+                "pretrained=False and weights= contradict each other",
+                found=f"weights={os.fspath(weights)!r}",
+                fix="leave one of them out",
+            )
+        return build(item, num_classes=num_classes, activation=activation).eval()
+    file = checkpoint.read(weights if weights is not None else _fetched(item, progress))
+    tensors = layouts.convert(file.tensors, layouts.detect(file.tensors), layouts.OFFICIAL)
+    model = build(item, num_classes=num_classes, activation=activation, device="meta")
+    new_head = num_classes is not None and num_classes != item.num_classes
+    load_weights(model, tensors, where=file.path, new_head=new_head)
+    return model.eval()
+
+
+def _fetched(item: Entry, progress: bool) -> Path:
+    from ptv_hub.fetching.artifacts import fetch
+
+    return fetch(item, progress=progress).path
+
+
+def load_weights(
+    model: VideoModel, tensors: Mapping[str, Tensor], *, where: object, new_head: bool = False
+) -> KeyReport:
+    """Put official-layout tensors into a model built on the meta device, all of them or none.
+
+    The tensors become the model's own, without a copy. With ``new_head`` a classifier for
+    another number of classes than the model's is left out, and a new one initialised as
+    pytorchvideo does (normal, std 0.01); the report and the log say so.
+
+    Raises:
+        KeyMismatch: keys or shapes are not the model's.
+    """
+    expected = model.state_dict()
+    state, dropped = _with_new_head(model, tensors) if new_head else (dict(tensors), {})
+    report = compare(state, expected)
+    if not report.fits:
+        raise _mismatch(report, model.entry, where)
+    for key, tensor in state.items():
+        if tensor.dtype != expected[key].dtype:
+            log.warning("%s: %s is %s, loaded as %s", where, key, tensor.dtype, expected[key].dtype)
+            state[key] = tensor.to(expected[key].dtype)
+    _assign(model, state)
+    return KeyReport(dropped=tuple(f"{key}: {reason}" for key, reason in dropped.items()))
+
+
+def _assign(model: VideoModel, state: Mapping[str, Tensor]) -> None:
+    """``load_state_dict(assign=True)`` of keys and shapes that were compared: in a third of its
+    time, which is most of loading."""
+    modules = dict(model.named_modules())
+    for key, tensor in state.items():
+        prefix, _, name = key.rpartition(".")
+        module = modules[prefix]
+        if name in module._parameters:
+            module._parameters[name] = torch.nn.Parameter(tensor, tensor.is_floating_point())
+        else:
+            module._buffers[name] = tensor
+
+
+def _with_new_head(
+    model: VideoModel, tensors: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The state dict with a classifier of the model's size, and what was left out for it."""
+    state = dict(tensors)
+    weight, bias = (f"blocks.{len(model.blocks) - 1}.proj.{kind}" for kind in ("weight", "bias"))
+    wanted = model.state_dict()[weight].shape
+    if weight not in state or bias not in state or state[weight].shape[0] == wanted[0]:
+        return state, {}
+    found = state[weight].shape[0]
+    log.warning(
+        "%s: new classifier for %d classes, not trained (the weights have one for %d)",
+        model.entry.name,
+        wanted[0],
+        found,
+    )
+    state[weight] = torch.empty(wanted).normal_(0.0, 0.01)
+    state[bias] = torch.zeros(wanted[0])
+    reason = f"a classifier for {found} classes, the model has {wanted[0]}"
+    return state, {weight: reason, bias: reason}
+
+
+def compare(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> KeyReport:
+    """How an official-layout state dict fits the expected one, by keys and shapes."""
+    return KeyReport(
+        missing=tuple(key for key in expected if key not in tensors),
+        unexpected=tuple(key for key in tensors if key not in expected),
+        mismatched=tuple(
+            f"{key}: {tuple(tensors[key].shape)} in the file, {tuple(wanted.shape)} in the model"
+            for key, wanted in expected.items()
+            if key in tensors and tensors[key].shape != wanted.shape
+        ),
+    )
+
+
+def _mismatch(report: KeyReport, item: Entry, where: object) -> KeyMismatch:
+    parts = {
+        "missing": report.missing,
+        "unexpected": report.unexpected,
+        "misshaped": report.mismatched,
+    }
+    found = "; ".join(
+        f"{len(keys)} {kind}: {', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''}"
+        for kind, keys in parts.items()
+        if keys
+    )
+    return KeyMismatch(
+        f"the weights are not those of {item.name}",
+        missing=report.missing,
+        unexpected=report.unexpected,
+        mismatched=report.mismatched,
+        where=where,
+        expected=f"the {item.arch} {item.depth} of {item.dataset}, {item.num_classes} classes",
+        found=found,
+        fix="'ptv-hub identify FILE' says what the file is",
+    )

@@ -1,0 +1,1 @@
+"""What is in the zoo: JSON and YAML -> frozen records. No torch, no network."""

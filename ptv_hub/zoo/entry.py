@@ -1,0 +1,303 @@
+"""What one model of the zoo *is*: frozen records, parsed once, unknown fields refused.
+
+Nothing here imports torch or touches a file. Words are those of the field and of
+PySlowFast's configs; sizes are pixels, times are seconds, rates are frames per second,
+accuracies are percent.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+def first_fault(error: Exception) -> str:
+    """Why a record could not be read: the first of its faults, and where it is."""
+    if isinstance(error, ValidationError):
+        problem = error.errors()[0]
+        return f"{'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}"
+    return str(error).splitlines()[0]
+
+
+class ArtifactRow(Record):
+    """One file that can be fetched, as a manifest's row names it."""
+
+    zoo: str
+    """Which collection it belongs to: ``pyslowfast`` or ``official``, or a name of one's own."""
+    layout: str
+    """Key scheme of the file, a name of ``layouts.LAYOUTS``."""
+    path: str
+    """Address of the file below the manifest's ``base_url``."""
+    size: Annotated[int, Field(gt=0)] | None = None
+    """Bytes, null where nobody has stated them."""
+    sha256: Sha256 | None = None
+    hash_source: str | None = None
+    """Who vouches for size and hash; null exactly when there is neither."""
+
+    @model_validator(mode="after")
+    def _hash_has_source(self) -> Self:
+        if (self.size is None and self.sha256 is None) != (self.hash_source is None):
+            raise ValueError("hash_source must be given exactly when size or sha256 is")
+        return self
+
+
+class Artifact(ArtifactRow):
+    """One file that can be fetched."""
+
+    base_url: str
+    """The address that ``PTV_HUB_MIRROR`` stands in for, without a final slash."""
+
+    @property
+    def url(self) -> str:
+        return f"{self.base_url}/{self.path}"
+
+
+class SecondsSampling(Record):
+    """Clips are spans of seconds of the video, whatever its own rate (Kinetics)."""
+
+    kind: Literal["seconds"] = "seconds"
+
+
+class FrameSampling(Record):
+    """Clips are spans of a folder of frames that are stamped at ``fps`` (Charades)."""
+
+    kind: Literal["frames"] = "frames"
+    fps: Annotated[int, Field(gt=0)] = 30
+
+
+class SegmentSampling(Record):
+    """The middle frame of each of ``num_frames`` equal segments of the whole video (SSv2)."""
+
+    kind: Literal["segments"] = "segments"
+    fps: Annotated[int, Field(gt=0)] = 30
+
+
+Sampling = Annotated[SecondsSampling | FrameSampling | SegmentSampling, Field(discriminator="kind")]
+
+
+class InputSpec(Record):
+    """What a model wants to see: sampling in time, sizes, colours, pathways."""
+
+    num_frames: Annotated[int, Field(gt=0)]
+    """Frames of one clip as the model takes it (of a SlowFast: of its fast pathway)."""
+    sampling_rate: Annotated[int, Field(gt=0)]
+    """Frames of a video at ``target_fps`` from one frame of the clip to the next."""
+    target_fps: Annotated[int, Field(gt=0)] = 30
+    sampling: Sampling
+    short_side: Annotated[int, Field(gt=0)]
+    """The short side of a frame after resizing, pixels."""
+    crop_size: Annotated[int, Field(gt=0)]
+    """Side of the square test crop, pixels."""
+    train_crop_size: Annotated[int, Field(gt=0)]
+    """Side of the square training crop, pixels; the head's average pool is sized for it."""
+    train_jitter: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+    """Smallest and largest short side in training, pixels."""
+    mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
+    """Per channel, of values / 255."""
+    std: tuple[float, float, float] = (0.225, 0.225, 0.225)
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    """What the network really sees (the SSv2 and Charades configs ask for BGR, and get RGB)."""
+    slowfast_alpha: Annotated[int, Field(gt=0)] | None = None
+    """Frames of the fast pathway to one of the slow; null for models with one pathway."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.slowfast_alpha is not None and self.num_frames % self.slowfast_alpha:
+            raise ValueError(
+                f"num_frames {self.num_frames} is no multiple of alpha {self.slowfast_alpha}"
+            )
+        if self.crop_size > self.short_side:
+            raise ValueError(f"crop_size {self.crop_size} is over short_side {self.short_side}")
+        if self.crop_size < self.train_crop_size:
+            # The head's pool is sized for the training crop: a smaller one gives no position.
+            raise ValueError(
+                f"crop_size {self.crop_size} is under train_crop_size {self.train_crop_size}"
+            )
+        return self
+
+    @property
+    def clip_seconds(self) -> float | None:
+        """Length of one clip in seconds; ``None`` where the whole video is one clip (segments)."""
+        if isinstance(self.sampling, SecondsSampling):
+            return self.num_frames * self.sampling_rate / self.target_fps
+        if isinstance(self.sampling, FrameSampling):
+            return ((self.num_frames - 1) * self.sampling_rate + 1) / self.sampling.fps
+        return None
+
+    @property
+    def num_pathways(self) -> int:
+        return 1 if self.slowfast_alpha is None else 2
+
+
+class Protocol(Record):
+    """How a video becomes one score a class: the published test protocol."""
+
+    num_clips: Annotated[int, Field(gt=0)]
+    num_crops: Annotated[int, Field(gt=0)]
+    clip_sampling: Literal["release", "main"] = "release"
+    """Clip starts as in pytorchvideo 0.1.5 ("release") or at its head since April 2022 ("main")."""
+    activation: Literal["softmax", "sigmoid"]
+    """Applied at each position of the head, before the mean over positions."""
+    ensemble: Literal["mean", "max"]
+    """Over the views of a video. PySlowFast sums, which ranks as the mean does."""
+    metric: Literal["top1", "mean_average_precision"]
+
+    @property
+    def num_views(self) -> int:
+        return self.num_clips * self.num_crops
+
+
+class Published(Record):
+    """The row of the zoo's table, as printed (two decimals)."""
+
+    top1: float | None = None
+    top5: float | None = None
+    mean_average_precision: float | None = None
+    gflops: float
+    """Multiply-adds of one view at test size plus 5 per element into a batch norm, 1e9."""
+    params_millions: float
+    url: str
+    """The row's link, as printed."""
+
+
+class Erratum(Record):
+    """A figure of the table that does not hold: shown with both numbers, never hidden."""
+
+    field: str
+    """The field of the entry, dotted: ``published.gflops``."""
+    printed: str
+    found: str
+    reason: str
+
+
+class License(Record):
+    """What the owners state, and what they do not."""
+
+    code: str
+    weights: str | None = None
+    note: str = ""
+
+
+class Paper(Record):
+    title: str
+    authors: str
+    year: int
+    url: str
+
+
+Depth = Literal[50, 101, 152]
+
+
+class ResNetSpec(Record):
+    """C2D, I3D, Slow, CSN and R(2+1)D of ``pytorchvideo.models``."""
+
+    name: Literal["c2d", "i3d", "slow", "csn", "r2plus1d"]
+    depth: Depth
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+
+class SlowFastSpec(Record):
+    """``pytorchvideo.models.slowfast``; alpha and frames stand in the input spec."""
+
+    name: Literal["slowfast"] = "slowfast"
+    depth: Depth
+    fusion_kernel: Annotated[int, Field(gt=0)]
+    """Temporal kernel of the fusion from the fast to the slow pathway, frames."""
+    temporal_kernel_blocks: tuple[int, int, int, int]
+    """Blocks of each stage with the stage's temporal kernel; the others have 1."""
+    beta_inv: Annotated[int, Field(gt=0)] = 8
+    """Channels of the slow pathway to one of the fast."""
+    fusion_ratio: Annotated[int, Field(gt=0)] = 2
+    """Channels that the fusion gives to one channel of the fast pathway."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+
+class X3DSpec(Record):
+    """``pytorchvideo.models.x3d``, expansion factors as in PySlowFast's configs."""
+
+    name: Literal["x3d"] = "x3d"
+    width_factor: Annotated[float, Field(gt=0)]
+    depth_factor: Annotated[float, Field(gt=0)]
+    bottleneck_factor: Annotated[float, Field(gt=0)]
+    dim_c1: Annotated[int, Field(gt=0)] = 12
+    dim_c5: Annotated[int, Field(gt=0)] = 2048
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+
+BuilderSpec = Annotated[ResNetSpec | SlowFastSpec | X3DSpec, Field(discriminator="name")]
+
+
+class EntryRow(Record):
+    """One row of a manifest: an entry but for what its manifest says of all its rows."""
+
+    name: str
+    """The hub name: ``slowfast_r50``."""
+    zoo_name: str
+    """Base name of the file and of the config: ``SLOWFAST_8x8_R50``."""
+    config: str
+    """Path of PySlowFast's config, without suffix: ``Kinetics/pytorchvideo/SLOWFAST_8x8_R50``."""
+    arch: str
+    """As in the table: ``SlowFast``."""
+    depth: str
+    """As in the table: ``R50``; of an X3D its size: ``XS``."""
+    pretrain: str | None = None
+    """Data set the training began from; null for none."""
+    frame_length: Annotated[int, Field(gt=0)]
+    """As in the table, of the slow pathway."""
+    sample_rate: Annotated[int, Field(gt=0)]
+    builder: BuilderSpec
+    num_classes: Annotated[int, Field(gt=0)]
+    artifacts: tuple[ArtifactRow, ...]
+    """In order of preference."""
+    input: InputSpec
+    protocol: Protocol
+    published: Published | None = None
+    errata: tuple[Erratum, ...] = ()
+    num_params: Annotated[int, Field(gt=0)] | None = None
+    digest: Sha256 | None = None
+    """Of the tensors (``digest.py``), where somebody has stated it; the zoo's owners never did."""
+    paper: Paper | None = None
+
+    @model_validator(mode="after")
+    def _pathways(self) -> Self:
+        if (self.builder.name == "slowfast") != (self.input.slowfast_alpha is not None):
+            raise ValueError(
+                "slowfast_alpha must be given for the slowfast builder, and only for it"
+            )
+        return self
+
+
+class Entry(EntryRow):
+    """One model of the zoo, with everything that its weights need to be used rightly."""
+
+    dataset: str
+    """Name of the data set the weights were trained for: ``kinetics400``."""
+    labels: tuple[str, ...]
+    """Class names in index order; empty where the manifest gives none."""
+    artifacts: tuple[Artifact, ...]
+    license: License
+    source: str
+    """Where the row was read."""
+
+    @property
+    def frames(self) -> str:
+        """Frame length x sample rate, as in the table: ``8x8``."""
+        return f"{self.frame_length}x{self.sample_rate}"
+
+    @model_validator(mode="after")
+    def _labels(self) -> Self:
+        if self.labels and len(self.labels) != self.num_classes:
+            raise ValueError(
+                f"num_classes is {self.num_classes}, but there are {len(self.labels)} labels"
+            )
+        return self

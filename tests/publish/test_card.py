@@ -1,0 +1,298 @@
+"""Model cards: valid for the Hub, figures of the manifest, no claim that is not proven."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+import yaml
+from PIL import Image
+from typer.main import get_command
+
+import ptv_hub
+from ptv_hub.cli import app
+from ptv_hub.errors import ManifestError, UsageError
+from ptv_hub.evaluation.result import Counts, EvalResult, Metrics
+from ptv_hub.publish import chart
+from ptv_hub.publish.card import bibtex, card, check
+from ptv_hub.verification.records import Check, VerifyReport
+from ptv_hub.zoo import repository
+from ptv_hub.zoo.entry import Entry, License
+from ptv_hub.zoo.manifest import entries
+from ptv_hub.zoo.repository import HubConfig, Provenance, WeightsFile
+from tests import ROOT
+
+ENTRIES = [pytest.param(item, id=item.name) for item in entries()]
+
+
+def config_of(
+    item: Entry, *, source: str | None = None, vouched_by: str | None = None
+) -> HubConfig:
+    weights = WeightsFile(size=1000, sha256="a" * 64, digest="b" * 64)
+    origin = Provenance(
+        source=source or item.artifacts[0].url,
+        sha256="c" * 64,
+        vouched_by=vouched_by,
+        evidence="digest",
+        converted_by="ptv_hub",
+    )
+    return HubConfig.of(item, weights, origin)
+
+
+def report_of(item: Entry, **facts: object) -> VerifyReport:
+    checks = (
+        Check(level="keys", name="keys", verdict="holds"),
+        Check(level="tensors", name="digest", verdict="unknown"),
+        Check(level="accuracy", name="accuracy", verdict="not checked"),
+    )
+    facts = {"checks": checks, "environment": {}, **facts}
+    return VerifyReport(name=item.name, dataset=item.dataset, **facts)
+
+
+def written(item: Entry, **facts: object) -> str:
+    return card(item, config_of(item), report_of(item), repo_id="org/name", **facts)
+
+
+def metadata(text: str) -> dict:
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+@pytest.mark.parametrize("item", ENTRIES)
+def test_the_hubs_own_reader_takes_the_card(item):
+    from huggingface_hub import ModelCard
+
+    text = written(item)
+    check(text)
+    data = ModelCard(text).data
+    assert data.pipeline_tag == "video-classification"
+    assert data.library_name == "ptv_hub"
+    assert data.datasets == [item.dataset]
+    assert (data.license, data.license_link) == ("other", "LICENSE.md")
+    found = {result.metric_name: result.metric_value for result in data.eval_results}
+    told = {
+        "top-1 (published)": item.published.top1,
+        "top-5 (published)": item.published.top5,
+        "mAP (published)": item.published.mean_average_precision,
+    }
+    assert found == {name: value for name, value in told.items() if value is not None}
+    for result in data.eval_results:
+        assert result.source_url == item.published.url
+        assert "published" in result.source_name
+        assert result.metric_args["num_clips"] == item.protocol.num_clips
+
+
+@pytest.mark.parametrize("item", ENTRIES)
+def test_its_figures_are_the_manifests(item):
+    text, published = written(item), item.published
+    for value in (published.top1, published.top5, published.mean_average_precision):
+        if value is not None:
+            assert f"| {value:.2f} |" in text
+    assert f"| GFLOPs of one view | {published.gflops:.2f} |" in text
+    spec = item.input
+    assert f"{spec.num_frames}, {spec.crop_size}, {spec.crop_size})" in text
+    assert f"{item.num_classes} classes" in text
+    for erratum in item.errata:
+        assert f"printed {erratum.printed}, found {erratum.found}" in text
+    assert bibtex(item.paper) in text
+    assert item.artifacts[0].url in text
+    assert "not stated by their owners" in text
+
+
+def test_its_links_lead_to_files_of_the_repository():
+    text = written(ptv_hub.entry("x3d_m"))
+    links = set(re.findall(r"\]\(([^)]+)\)", text))
+    assert links == {repository.CHART_FILE}
+    assert metadata(text)["license_link"] in repository.FILES
+    assert repository.CHART_FILE not in written(ptv_hub.entry("x3d_m"), chart=False)
+
+
+def test_a_file_of_unknown_origin_is_not_said_to_have_the_published_accuracy():
+    item = ptv_hub.entry("x3d_m")
+    text = card(
+        item, config_of(item, source="local file x.pyth"), report_of(item), repo_id="org/name"
+    )
+    names = [m["name"] for r in metadata(text)["model-index"][0]["results"] for m in r["metrics"]]
+    assert names == [
+        "top-1 (published for the zoo's own file)",
+        "top-5 (published for the zoo's own file)",
+    ]
+    assert "not proven" in text
+    known = config_of(item, source="local file x.pyth", vouched_by="a public log")
+    assert "(published)" in card(item, known, report_of(item), repo_id="org/name")
+
+
+def test_drawn_weights_are_said_to_be_drawn_before_all_else():
+    item = ptv_hub.entry("x3d_m")
+    report = report_of(item, caution="weights of x3d_m drawn by tools/draw.py, not trained")
+    text = card(item, config_of(item), report, repo_id="org/name")
+    assert text.index("**Beware: weights of x3d_m drawn") < text.index("## Use")
+
+
+def test_only_what_verify_found_is_said_to_be_verified():
+    text = written(ptv_hub.entry("x3d_m"))
+    assert "| keys | keys | holds |" in text
+    assert "| tensors | digest | unknown |" in text
+    assert "| accuracy | accuracy | not checked |" in text
+    assert text.count("holds |") == 1
+
+
+def test_a_stated_licence_of_the_weights_is_the_cards():
+    item = ptv_hub.entry("x3d_m")
+    free = item.model_copy(update={"license": License(code="MIT", weights="CC-BY-4.0")})
+    told = metadata(written(free))
+    assert told["license"] == "cc-by-4.0"
+    assert "license_link" not in told
+
+
+def test_metadata_that_the_hub_would_not_take_are_refused():
+    text = written(ptv_hub.entry("x3d_m"))
+    for wrong in (
+        text.replace("- kinetics400", "- not a data set", 1),
+        text.replace("model-index:\n- name: x3d_m\n", "model-index:\n- title: x3d_m\n", 1),
+        text.replace("tags:\n", "tags:\n- 'a tag <b>'\n", 1),
+        text.replace("---\n", "---\n: [", 1),
+    ):
+        assert wrong != text
+        with pytest.raises(ManifestError, match="would not take"):
+            check(wrong)
+
+
+def test_an_entry_without_published_figures_has_a_card_too():
+    bare = ptv_hub.entry("x3d_m").model_copy(
+        update={"published": None, "labels": (), "paper": None, "errata": ()}
+    )
+    text = written(bare, chart=False)
+    check(text)
+    assert "model-index" not in metadata(text)
+    assert "## Results" not in text
+
+
+def test_bibtex_is_complete_and_keyed_by_author_and_year():
+    papers = {bibtex(item.paper) for item in entries()}
+    assert len(papers) == len({item.paper.title for item in entries()})
+    for text in papers:
+        assert re.match(r"@misc\{[a-z]+20\d\d,\n", text)
+        assert set(re.findall(r"^  (\w+) ", text, re.MULTILINE)) == {
+            "title",
+            "author",
+            "year",
+            "url",
+        }
+        assert text.count("{") == text.count("}")
+    assert "Xiaolong Wang and Ross Girshick" in bibtex(ptv_hub.entry("c2d_r50").paper)
+
+
+def test_the_config_gives_the_entry_back():
+    for item in entries():
+        again = HubConfig.model_validate(json.loads(config_of(item).model_dump_json()))
+        restored = again.restored("hf-hub:org/name@main")
+        assert restored.model_copy(update={"artifacts": item.artifacts, "digest": None}) == item
+        assert restored.artifacts[1:] == item.artifacts
+        # What comes from the Hub and goes there again does not name the Hub as its source.
+        assert config_of(restored).entry["artifacts"] == again.entry["artifacts"]
+
+
+# ---------------------------------------------------------------------------- the chart
+
+
+@pytest.mark.parametrize("dataset", ["kinetics400", "ssv2", "charades"])
+def test_the_chart_shows_every_model_where_its_figures_are(dataset):
+    items = [item for item in entries() if item.dataset == dataset]
+    drawn = chart.accuracy_against_flops(items, highlight=items[0].name)
+    assert [point.name for point in drawn.points] == [item.name for item in items]
+    assert [p.name for p in drawn.points if p.highlighted] == [items[0].name]
+    by_cost = sorted(range(len(items)), key=lambda i: items[i].published.gflops)
+    assert by_cost == sorted(range(len(items)), key=lambda i: drawn.points[i].x)
+    by_accuracy = sorted(range(len(items)), key=lambda i: chart.accuracy(items[i]))
+    assert by_accuracy == sorted(range(len(items)), key=lambda i: -drawn.points[i].y)
+    boxes = [point.label.box(7.0 * len(point.name)) for point in drawn.points]
+    for n, one in enumerate(boxes):
+        for other in boxes[n + 1 :]:
+            apart = one[2] <= other[0] or other[2] <= one[0]
+            assert apart or one[3] <= other[1] or other[3] <= one[1], "two names overlap"
+
+
+def test_the_picture_is_an_image_and_the_same_each_time():
+    items = [item for item in entries() if item.dataset == "kinetics400"]
+    drawn = chart.accuracy_against_flops(items, highlight="x3d_m")
+    picture = chart.png(drawn)
+    assert Image.open(io.BytesIO(picture)).size == (2 * chart.WIDTH, 2 * chart.HEIGHT)
+    assert picture == chart.png(drawn)
+    text = chart.svg(drawn, links={item.name: f"models/{item.name}.html" for item in items})
+    assert text.count("<circle") == len(items)
+    assert 'href="models/x3d_m.html"' in text
+    assert chart.accuracy_against_flops([]) is None
+
+
+def test_the_card_names_only_commands_and_functions_that_exist():
+    text = written(ptv_hub.entry("x3d_m"))
+    for command in re.findall(r"^ptv-hub (\w+)", text, re.MULTILINE):
+        assert command in get_command(app).commands
+    for name in set(re.findall(r"ptv_hub\.(\w+)\(", text)):
+        assert callable(getattr(ptv_hub, name))
+
+
+@pytest.mark.parametrize("name", ["publish.md", "export.md"])
+def test_the_docs_name_only_options_that_exist(name):
+    text = (ROOT / "docs" / name).read_text()
+    lines = re.findall(r"^ptv-hub (?:--manifest \S+ )?(\w+)(.*)$", text, re.MULTILINE)
+    assert len(lines) >= 3
+    for command, rest in lines:
+        known = {o for p in get_command(app).commands[command].params for o in p.opts}
+        assert set(re.findall(r" (--?[a-z-]+)", rest.split("#")[0])) <= known, command
+
+
+# ---------------------------------------------------------------------------- measured
+
+
+def evaluated(item: Entry, **facts: object) -> EvalResult:
+    """An evaluation of the weights of ``config_of``, of 99 of 100 videos."""
+    told = {
+        "model": item.name,
+        "dataset": item.dataset,
+        "metric": item.protocol.metric,
+        "metrics": Metrics(top1=75.25, top5=92.5),
+        "counts": Counts(listed=100, scored=99, failed=1, pending=0),
+        "differs": ("1 of 100 videos has no score",),
+        "protocol": item.protocol,
+        "weights_digest": "b" * 64,
+        "videos_digest": "d" * 64,
+        "dtype": "float32",
+        **facts,
+    }
+    # Not all of its fields: the card reads those above.
+    return EvalResult.model_construct(**{"cautions": (), **told})
+
+
+def test_measured_results_stand_beside_the_published_ones_with_their_protocol():
+    from huggingface_hub import ModelCard
+
+    item = ptv_hub.entry("x3d_m")
+    text = card(
+        item, config_of(item), report_of(item), repo_id="org/name", measured=evaluated(item)
+    )
+    check(text)
+    found = {r.metric_name: r for r in ModelCard(text).data.eval_results}
+    assert found["top-1 (published)"].metric_value == item.published.top1
+    measured = found["top-1 (measured on 99 of 100 videos)"]
+    assert measured.metric_value == 75.25
+    assert measured.metric_args["num_clips"] == 10
+    assert "99 scored of 100 listed, 1 failed" in text
+    assert "- 1 of 100 videos has no score" in text
+    assert "| top-1 % | 75.25 |" in text
+    assert "not measured anew" not in text
+
+
+@pytest.mark.parametrize("other", [{"weights_digest": "e" * 64}, {"model": "x3d_s"}])
+def test_results_of_other_weights_are_refused(other):
+    item = ptv_hub.entry("x3d_m")
+    with pytest.raises(UsageError, match="not of these weights"):
+        card(
+            item,
+            config_of(item),
+            report_of(item),
+            repo_id="org/name",
+            measured=evaluated(item, **other),
+        )
