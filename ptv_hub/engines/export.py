@@ -19,7 +19,7 @@ from ptv_hub.engines.export_formats import Format, format_of
 from ptv_hub.engines.export_graph import Graph, Options, example, trace
 from ptv_hub.engines.optimized import DTYPES
 from ptv_hub.errors import ExportError, PtvHubError, UsageError, WriteError
-from ptv_hub.models.builders import VideoModel
+from ptv_hub.models.builders import VideoModel, activated
 from ptv_hub.models.digest import digest
 from ptv_hub.zoo.entry import Record
 
@@ -123,15 +123,8 @@ def export(
 def _scores(model: VideoModel, inputs: tuple[Tensor, ...], frames: Tensor, graph: Graph) -> Tensor:
     """The model's own output for the same frames, through its own code, in float32."""
     plain = Graph(model, Options(pathways=graph.options.pathways)).inputs(frames)
-    activation = model.activation
-    try:
-        model.activation = None
-        if graph.options.output == "scores":
-            model.activation = model.entry.protocol.activation
-        with torch.no_grad():
-            scores = model(list(plain) if len(plain) > 1 else plain[0])
-    finally:
-        model.activation = activation
+    with torch.no_grad(), activated(model, graph.model.activation):
+        scores = model(list(plain) if len(plain) > 1 else plain[0])
     return _as_scores(scores, graph)
 
 

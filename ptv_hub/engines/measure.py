@@ -16,7 +16,7 @@ import torch
 from ptv_hub.engines.memory import keep_freed_memory
 from ptv_hub.engines.optimized import optimize
 from ptv_hub.errors import PtvHubError, UsageError
-from ptv_hub.models.builders import VideoModel
+from ptv_hub.models.builders import ActionModel, VideoModel
 from ptv_hub.zoo.entry import Entry
 
 EAGER = "eager"
@@ -95,11 +95,12 @@ def _measured(entry: Entry, weights: dict[str, Any], case: Case) -> Measurement:
         torch.set_num_threads(case.threads)
     if case.keep_memory:
         keep_freed_memory()
-    model: Any = build(entry, activation=entry.protocol.activation, device="meta").eval()
-    model.load_state_dict(weights, assign=True)
-    model.to(case.device)
+    net = build(entry, activation=entry.protocol.activation, device="meta").eval()
+    net.load_state_dict(weights, assign=True)
+    net.to(case.device)
+    model: ActionModel = net
     if case.backend != EAGER:
-        model = optimize(model, case.backend, dtype=case.dtype)
+        model = optimize(net, case.backend, dtype=case.dtype)
     spec = entry.input
     views = torch.randn(
         (case.batch_views, 3, spec.num_frames, spec.crop_size, spec.crop_size),

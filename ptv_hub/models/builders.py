@@ -9,13 +9,15 @@ are numpy integers) is settled here, once. Upstream: ``pytorchvideo/models/*.py`
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from typing_extensions import Self
 
 from ptv_hub.errors import UnknownName, WrongInput
 from ptv_hub.models.pytorchvideo_imports import light_imports
@@ -28,6 +30,34 @@ ACTIVATIONS: dict[str | None, Callable[[], nn.Module | None]] = {
     "softmax": lambda: nn.Softmax(dim=1),
     "sigmoid": nn.Sigmoid,
 }
+
+
+class ActionModel(Protocol):
+    """What can be called with clips and says what it is: a ``VideoModel``, or a faster one."""
+
+    entry: Entry
+    activation: Activation | None
+    training: bool
+
+    def __call__(self, clip: Tensor | Sequence[Tensor], /) -> Tensor:
+        """Clips, as ``VideoModel`` takes them -> (B, num_classes)."""
+
+    def eval(self) -> Self: ...
+
+    def to(self, device: torch.device | str, /) -> Self: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
+@contextmanager
+def activated(model: ActionModel, activation: Activation | None) -> Iterator[None]:
+    """Within it the model's head has this activation; after it the one it had before."""
+    before = model.activation
+    model.activation = activation
+    try:
+        yield
+    finally:
+        model.activation = before
 
 
 class VideoModel(nn.Module):

@@ -10,7 +10,7 @@ import torch
 
 from ptv_hub.errors import KeyMismatch, UnknownName, UsageError, WrongInput
 from ptv_hub.models import builders
-from ptv_hub.models.builders import build, slow_frames
+from ptv_hub.models.builders import activated, build, slow_frames
 from ptv_hub.weights.convert import convert
 from ptv_hub.weights.load import load
 from ptv_hub.zoo.manifest import entries, entry
@@ -314,3 +314,16 @@ def test_the_package_offers_the_functions_not_their_rooms():
         assert name in dir(ptv_hub)
     with pytest.raises(AttributeError, match="no_such"):
         ptv_hub.no_such  # noqa: B018
+
+
+def test_an_activation_is_put_back_even_after_an_error(x3d):
+    seen = []
+
+    def fail() -> None:
+        with activated(x3d, "sigmoid"):
+            seen.append(x3d.activation)
+            x3d("no clip")
+
+    pytest.raises(WrongInput, fail)
+    assert seen == ["sigmoid"]
+    assert x3d.activation is None
