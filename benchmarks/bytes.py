@@ -65,7 +65,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
             digest = convert(source, out, to=case["to"]).digest
         elif variant == "digest":
             file = checkpoint.read(source)
-            official = layouts.convert(file.tensors, layouts.detect(file.tensors), "official")
+            official = layouts.to_official(file.tensors)
             digest = of_tensors(official)
         else:
             out.unlink(missing_ok=True)

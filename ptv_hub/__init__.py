@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ptv_hub._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ptv_hub.engines.optimized import optimize as optimize
     from ptv_hub.errors import PtvHubError as PtvHubError
     from ptv_hub.evaluation.loop import evaluate as evaluate
     from ptv_hub.fetching.hub import entry as entry
@@ -43,6 +44,7 @@ _HOMES = {
     "identify": "weights.identify",
     "list_models": "zoo.manifest",
     "load": "weights.load",
+    "optimize": "engines.optimized",
     "predict": "inference.predict",
     "read_manifest": "zoo.manifest",
     "transform": "inference.transforms",

@@ -79,8 +79,7 @@ def digest(
     found = {}
     for path in file:
         tensors = checkpoint.read(hub.local_file(str(path))).tensors
-        official = layouts.convert(tensors, layouts.detect(tensors), layouts.OFFICIAL)
-        found[str(path)] = run(official)
+        found[str(path)] = run(layouts.to_official(tensors))
         if not json:
             print(f"{found[str(path)]}  {path}")
     if json:

@@ -82,7 +82,7 @@ def prepare(
     path, source, vouched_by = _source(item, weights, progress)
     item = _without_repository(item)
     file = checkpoint.read(path)
-    official = layouts.convert(file.tensors, layouts.detect(file.tensors), layouts.OFFICIAL)
+    official = layouts.to_official(file.tensors)
     load_weights(build(item, device="meta"), official, where=path)
     sha256, found_digest = sha256_of(path), digest(official)
     evidence = _evidence(item, path, file, official, sha256, found_digest)

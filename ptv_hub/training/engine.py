@@ -211,8 +211,7 @@ class _Run:
             model = build(entry)
         else:
             file = checkpoint.read(self.weights)
-            found = layouts.detect(file.tensors)
-            tensors = layouts.convert(file.tensors, found, layouts.OFFICIAL)
+            tensors = layouts.to_official(file.tensors)
             model = build(entry, device="meta")
             own = {key: tensor.clone() for key, tensor in tensors.items()}
             load_weights(model, own, where=file.path, new_head=True)

@@ -129,7 +129,7 @@ def restore(
     Raises:
         CheckpointError: they are not of this model.
     """
-    tensors = layouts.convert(file.tensors, layouts.detect(file.tensors), layouts.OFFICIAL)
+    tensors = layouts.to_official(file.tensors)
     device = next(model.parameters()).device
     fresh = {key: tensor.to(device).clone() for key, tensor in tensors.items()}
     state = model.state_dict()

@@ -92,7 +92,7 @@ def check_file(entry: Entry, subject: Subject) -> tuple[list[Check], Checkpoint 
 def read_official(file: Checkpoint) -> dict[str, Any] | None:
     """The tensors under official keys; ``None`` where no layout names them."""
     try:
-        return layouts.convert(file.tensors, layouts.detect(file.tensors), layouts.OFFICIAL)
+        return layouts.to_official(file.tensors)
     except LayoutError:
         return None
 

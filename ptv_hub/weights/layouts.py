@@ -102,6 +102,15 @@ def detect(keys: Iterable[str]) -> str:
     )
 
 
+def to_official(tensors: Mapping[str, T]) -> dict[str, T]:
+    """The same values under official keys, whichever layout they come in.
+
+    Raises:
+        LayoutError: as ``detect`` and ``convert``.
+    """
+    return convert(tensors, detect(tensors), OFFICIAL)
+
+
 def convert(tensors: Mapping[str, T], source: str, target: str) -> dict[str, T]:
     """The same values under the target layout's keys, in the same order.
 

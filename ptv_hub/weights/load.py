@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
@@ -18,9 +18,6 @@ from ptv_hub.models.builders import Activation, VideoModel, build
 from ptv_hub.models.stages import StageModel, without_classifier
 from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.zoo.entry import Entry
-
-if TYPE_CHECKING:
-    from ptv_hub.engines.optimized import OptimizedModel
 
 log = logging.getLogger("ptv_hub")
 
@@ -50,24 +47,8 @@ def load(
     num_classes: int | None = ...,
     activation: Activation | None = ...,
     features_only: Literal[False] = ...,
-    optimize: None = ...,
-    dtype: Literal["fp32"] = ...,
     progress: bool = ...,
 ) -> VideoModel: ...
-
-
-@overload
-def load(
-    name: str | Entry,
-    *,
-    pretrained: bool = ...,
-    weights: str | os.PathLike[str] | None = ...,
-    num_classes: int | None = ...,
-    activation: Activation | None = ...,
-    optimize: str,
-    dtype: str = ...,
-    progress: bool = ...,
-) -> OptimizedModel: ...
 
 
 @overload
@@ -89,10 +70,8 @@ def load(
     num_classes: int | None = None,
     activation: Activation | None = None,
     features_only: bool = False,
-    optimize: str | None = None,
-    dtype: str = "fp32",
     progress: bool = True,
-) -> VideoModel | StageModel | OptimizedModel:
+) -> VideoModel | StageModel:
     """A model of the zoo, in eval mode, on the CPU, carrying its record as ``model.entry``.
 
     Args:
@@ -108,14 +87,11 @@ def load(
             test-time scores: the activation at each position of the head, then the mean.
         features_only: a ``StageModel`` instead: a list of the stages' outputs comes back, as
             its ``feature_info`` names them, with their channels and strides.
-        optimize: a backend of ``ptv_hub.engines`` that makes inference faster with the same
-            scores: ``"torch"``, ``"compile"``, ``"openvino"``, or ``"auto"`` for the fastest
-            of them; the model is then an ``OptimizedModel``, for neither training nor saving.
-        dtype: with ``optimize``: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
         progress: show a bar on stderr while fetching.
 
     Returns:
         A ``VideoModel``: (B, 3, T, H, W) float in, (B, num_classes) out.
+        ``ptv_hub.optimize`` makes a faster one of it.
 
     Raises:
         UnknownName, AmbiguousName: of the name.
@@ -130,20 +106,11 @@ def load(
             found=f"activation={activation!r}, num_classes={num_classes}",
             fix="leave them out",
         )
-    if features_only and optimize is not None:
-        raise UsageError("an optimized model has no stages", fix="leave optimize out")
-    if optimize is None and dtype != "fp32":
-        raise UsageError("a dtype is for an optimized model", found=dtype, fix='optimize="torch"')
     classes = None if headless else num_classes
     model = _classifier(item, pretrained, weights, classes, activation, progress)
     if features_only:
         return StageModel(model)
-    model = without_classifier(model) if headless else model
-    if optimize is None:
-        return model
-    from ptv_hub.engines.optimized import optimize as faster
-
-    return faster(model, optimize, dtype=dtype)
+    return without_classifier(model) if headless else model
 
 
 def _classifier(
@@ -164,7 +131,7 @@ def _classifier(
             )
         return build(item, num_classes=num_classes, activation=activation).eval()
     file = checkpoint.read(weights if weights is not None else _fetched(item, progress))
-    tensors = layouts.convert(file.tensors, layouts.detect(file.tensors), layouts.OFFICIAL)
+    tensors = layouts.to_official(file.tensors)
     model = build(item, num_classes=num_classes, activation=activation, device="meta")
     new_head = num_classes is not None and num_classes != item.num_classes
     load_weights(model, tensors, where=file.path, new_head=new_head)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+import ptv_hub
 from ptv_hub.engines.folding import FusedConv, Residual, fold
 from ptv_hub.engines.optimized import installed, optimize
 from ptv_hub.errors import MissingExtra, UnknownName, UsageError, WrongInput
@@ -219,17 +220,15 @@ def test_what_cannot_be_optimized(model):
         optimize(training)
 
 
-def test_load_with_a_backend(tmp_path, clip, golden):
+def test_what_load_returns_is_made_faster(tmp_path, clip, golden):
     path = draw.write("x3d_xs", tmp_path / "x3d_xs.pyth")
-    fast = load("x3d_xs", weights=path, activation="softmax", optimize="torch")
+    fast = ptv_hub.optimize(load("x3d_xs", weights=path, activation="softmax"))
     assert fast.backend == "torch"
     assert np.abs(fast(clip).numpy() - golden).max() <= FP32
-    embedding = load("x3d_xs", weights=path, num_classes=0, optimize="torch")(clip)
+    embedding = ptv_hub.optimize(load("x3d_xs", weights=path, num_classes=0))(clip)
     assert embedding.shape == (1, 2048)
-    with pytest.raises(UsageError):
-        load("x3d_xs", weights=path, dtype="bf16")  # type: ignore[call-overload]
-    with pytest.raises(UsageError):
-        load("x3d_xs", weights=path, features_only=True, optimize="torch")  # type: ignore[call-overload]
+    with pytest.raises(WrongInput, match="StageModel"):
+        ptv_hub.optimize(load("x3d_xs", weights=path, features_only=True))  # type: ignore[arg-type]
 
 
 def test_moving_a_model_drops_what_was_packed_for_the_processor(model, clip):
@@ -258,7 +257,7 @@ def test_no_call_puts_packed_weights_in_order_again(tmp_path):
     program = """
 import sys, torch, ptv_hub
 from ptv_hub.weights.load import load
-model = load(ptv_hub.entry("x3d_xs"), pretrained=False, optimize="torch")
+model = ptv_hub.optimize(load(ptv_hub.entry("x3d_xs"), pretrained=False))
 clips = [torch.randn(batch, 3, 4, 182, 182) for batch in (3, 1)]
 for turn in range(2):
     for clip in clips:

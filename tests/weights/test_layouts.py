@@ -30,7 +30,7 @@ def test_keys_shapes_and_order_are_those_that_pyslowfast_built(item, pyslowfast_
     ours = layouts.convert(shapes(item), "official", "pyslowfast")
     assert list(ours.items()) == list(theirs.items())
     assert layouts.detect(theirs) == "pyslowfast"
-    assert layouts.convert(theirs, "pyslowfast", "official") == shapes(item)
+    assert layouts.to_official(theirs) == layouts.to_official(shapes(item)) == shapes(item)
 
 
 def test_number_of_parameters_is_recorded():
