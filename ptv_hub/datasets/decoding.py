@@ -13,9 +13,10 @@ from torch import Tensor
 
 from ptv_hub.datasets.listing import Frames, Item
 from ptv_hub.errors import PtvHubError, VideoError
+from ptv_hub.inference.batching import distinct
 from ptv_hub.inference.clips import clip_views
 from ptv_hub.inference.video import open_video
-from ptv_hub.inference.views import ViewPlan, plan_views
+from ptv_hub.inference.views import plan_views
 from ptv_hub.zoo.entry import InputSpec, Protocol
 
 
@@ -61,11 +62,8 @@ def decode(item: Item, spec: InputSpec, protocol: Protocol) -> Iterator[Message]
         with open_video(item.source) as video:
             plan = plan_views(video.timestamps, spec, protocol)
             notes = (*video.notes, *plan.notes)
-            distinct = list({clip.frames: clip for clip in reversed(plan.clips)}.values())[::-1]
-            place = {clip.frames: number for number, clip in enumerate(distinct)}
-            order = tuple(place[clip.frames] for clip in plan.clips)
-            short = ViewPlan(tuple(distinct), plan.num_crops)
-            for clip in clip_views(video, spec, protocol, plan=short):
+            few, order = distinct(plan)
+            for clip in clip_views(video, spec, protocol, plan=few):
                 given = time.perf_counter()
                 yield Views(clip.views)
                 waited += time.perf_counter() - given

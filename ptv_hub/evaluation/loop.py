@@ -5,26 +5,24 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ptv_hub._version import __version__
-from ptv_hub.datasets.decoding import End, Failure, Message, decode
+from ptv_hub.datasets.decoding import End, Failure, decode
 from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.engines.optimized import DTYPES
 from ptv_hub.errors import EvaluationError, UsageError, WriteError, WrongInput
 from ptv_hub.evaluation.result import EvalResult
+from ptv_hub.evaluation.scoring import Scored, Scorer, failed
 from ptv_hub.evaluation.summary import Collected, collect, summarize, write_scores
 from ptv_hub.files import atomic_write
-from ptv_hub.inference.predict import ensemble
-from ptv_hub.inference.transforms import pack
+from ptv_hub.inference.batching import device_of
 from ptv_hub.models.digest import digest
 from ptv_hub.runs import queue as shards
 from ptv_hub.runs.journal import Header, Journal, Row, Settings, Writer, done, name_of
@@ -33,7 +31,7 @@ from ptv_hub.zoo.entry import Entry, Protocol
 
 
 def evaluate(
-    model: Any,
+    model: Scored,
     items: Listing | Iterable[Item | tuple[Any, Any]],
     protocol: Protocol | None = None,
     *,
@@ -76,19 +74,7 @@ def evaluate(
     entry = _entry(model)
     protocol = protocol or entry.protocol
     listing = _listing(items).checked(entry)
-    if dtype not in DTYPES:
-        raise UsageError("no such dtype", expected=", ".join(DTYPES), found=repr(dtype))
-    if workers < 0 or (batch_views is not None and batch_views < 1):
-        raise UsageError(
-            "workers and batch_views count",
-            expected="workers of 0 or more, batch_views of 1 or more",
-            found=f"workers={workers}, batch_views={batch_views}",
-        )
-    own = model.dtype if hasattr(model, "backend") else dtype
-    if own != dtype:
-        raise UsageError("an optimized model has its own dtype", expected=own, found=dtype)
-    queue = shards.queue()
-    size = batch_views or protocol.num_crops
+    _check_choices(model, dtype, workers, batch_views)
     header = Header(
         settings=Settings(
             model=entry.name,
@@ -105,10 +91,40 @@ def evaluate(
         files=tuple(path.name for path in listing.files),
         notes=listing.notes,
     )
+    size = batch_views or protocol.num_crops
+    scorer = Scorer(model, entry, protocol, batch_views=size, dtype=dtype, keep_views=keep_views)
+    return _run(scorer, listing, header, out, workers, progress, _facts(model, size, workers))
+
+
+def _check_choices(model: object, dtype: str, workers: int, batch_views: int | None) -> None:
+    if dtype not in DTYPES:
+        raise UsageError("no such dtype", expected=", ".join(DTYPES), found=repr(dtype))
+    if workers < 0 or (batch_views is not None and batch_views < 1):
+        raise UsageError(
+            "workers and batch_views count",
+            expected="workers of 0 or more, batch_views of 1 or more",
+            found=f"workers={workers}, batch_views={batch_views}",
+        )
+    own = getattr(model, "dtype", dtype) if hasattr(model, "backend") else dtype
+    if own != dtype:
+        raise UsageError("an optimized model has its own dtype", expected=own, found=dtype)
+
+
+def _run(
+    scorer: Scorer,
+    listing: Listing,
+    header: Header,
+    out: str | os.PathLike[str] | None,
+    workers: int,
+    progress: bool,
+    facts: dict[str, Any],
+) -> EvalResult | None:
+    """This rank's part of a run; and of the first rank, when all are through, the result."""
+    queue = shards.queue()
     with ExitStack() as stack:
         journal, known = _journal(out, queue, header, stack)
-        journal.begin(header, listing.items, _facts(model, size, workers, queue))
-        scorer = _Scorer(model, protocol, size, dtype, keep_views)
+        ranks = {"rank": queue.rank, "world_size": queue.world_size}
+        journal.begin(header, listing.items, {**facts, **ranks})
         bar = stack.enter_context(_bar(listing, known, queue, progress))
         with scorer.activated(), torch.inference_mode(), Writer(journal) as writer:
             _score_all(scorer, writer, listing, known, queue, workers, bar)
@@ -133,7 +149,7 @@ def finish(out: Path, collected: Collected) -> EvalResult:
     return result
 
 
-def _entry(model: Any) -> Entry:
+def _entry(model: object) -> Entry:
     entry = getattr(model, "entry", None)
     if not isinstance(entry, Entry) or not callable(model):
         raise WrongInput(
@@ -149,7 +165,7 @@ def _entry(model: Any) -> Entry:
     return entry
 
 
-def _weights(model: Any) -> str | None:
+def _weights(model: object) -> str | None:
     """The digest of a model's weights; an optimized one knows that of those it was made from."""
     known: str | None = getattr(model, "weights_digest", None)
     if known is None and hasattr(model, "state_dict"):
@@ -199,11 +215,11 @@ def _journal(
     return journal, done(folder, header.settings)
 
 
-def _facts(model: Any, batch_views: int, workers: int, queue: shards.Queue) -> dict[str, Any]:
+def _facts(model: object, batch_views: int, workers: int) -> dict[str, Any]:
     """What a session ran on, for the report."""
     import av
 
-    device = _device(model)
+    device = device_of(model)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "ptv_hub": __version__,
@@ -215,15 +231,7 @@ def _facts(model: Any, batch_views: int, workers: int, queue: shards.Queue) -> d
         "threads": torch.get_num_threads(),
         "batch_views": batch_views,
         "workers": workers,
-        "rank": queue.rank,
-        "world_size": queue.world_size,
     }
-
-
-def _device(model: Any) -> torch.device:
-    parameters: Callable[[], Iterator[Tensor]] | None = getattr(model, "parameters", None)
-    first = next(iter(parameters()), None) if parameters else None
-    return torch.device("cpu") if first is None else first.device
 
 
 @contextmanager
@@ -245,7 +253,7 @@ def _bar(
 
 
 def _score_all(
-    scorer: _Scorer,
+    scorer: Scorer,
     writer: Writer,
     listing: Listing,
     known: dict[str, bool],
@@ -254,20 +262,20 @@ def _score_all(
     bar: Any,
 ) -> None:
     """Take videos from the queue until it is empty, and keep what becomes of each."""
-    before, right, scored, failed = bar.n, 0, 0, 0
+    before, right, scored, lost = bar.n, 0, 0, 0
 
     def keep(item: Item, row: Row) -> None:
-        nonlocal right, scored, failed
+        nonlocal right, scored, lost
         writer.add(row)
         if row.scores is None:
-            failed += 1
+            lost += 1
         else:
             scored += 1
             right += int(row.scores.argmax()) in item.labels
         if scored and scorer.protocol.metric == "top1":
-            bar.set_postfix_str(f"top-1 {100 * right / scored:.2f}, failed {failed}", refresh=False)
-        elif failed:
-            bar.set_postfix_str(f"failed {failed}", refresh=False)
+            bar.set_postfix_str(f"top-1 {100 * right / scored:.2f}, failed {lost}", refresh=False)
+        elif lost:
+            bar.set_postfix_str(f"failed {lost}", refresh=False)
         bar.update(before + queue.finished() - bar.n)
 
     def to_decode() -> Iterator[Item]:
@@ -277,7 +285,7 @@ def _score_all(
                 continue
             if item.problem:
                 failure = Failure("the annotation cannot be used", item.problem)
-                keep(item, _failed(item, failure, End(0.0), 0.0))
+                keep(item, failed(item, failure, End(0.0)))
             else:
                 yield item
 
@@ -292,98 +300,3 @@ def _score_all(
             keep(item, scorer.row(item, messages))
     finally:
         pool.close()
-
-
-def _failed(item: Item, failure: Failure, end: End, model_seconds: float) -> Row:
-    return Row(
-        item.id, None, None, 0, failure.reason, failure.error, end.notes, end.seconds, model_seconds
-    )
-
-
-class _Scorer:
-    """A model, and how views become the scores of a video."""
-
-    def __init__(
-        self, model: Any, protocol: Protocol, batch_views: int, dtype: str, keep_views: bool
-    ) -> None:
-        self.entry: Entry = model.entry
-        self.protocol = protocol
-        self._model = model
-        self._size = batch_views
-        self._keep_views = keep_views
-        self._device = _device(model)
-        self._cast = (
-            nullcontext()
-            if dtype == "fp32" or hasattr(model, "backend")
-            else torch.autocast(self._device.type, dtype=DTYPES[dtype])
-        )
-
-    @contextmanager
-    def activated(self) -> Iterator[None]:
-        """The protocol's activation for the time being: a loaded model may return logits."""
-        if not hasattr(self._model, "activation"):
-            yield
-            return
-        before = self._model.activation
-        self._model.activation = self.protocol.activation
-        try:
-            yield
-        finally:
-            self._model.activation = before
-
-    def row(self, item: Item, messages: Iterator[Message]) -> Row:
-        """What becomes of a video whose views come as these messages."""
-        waiting: list[Tensor] = []
-        outputs: list[Tensor] = []
-        seconds, end = 0.0, End(0.0)
-        for message in messages:
-            if isinstance(message, End):
-                end = message
-                break
-            waiting += message.views
-            start = time.perf_counter()
-            while len(waiting) >= self._size:
-                outputs.append(self._forward(waiting[: self._size]))
-                del waiting[: self._size]
-            seconds += time.perf_counter() - start
-        if end.failure:
-            return _failed(item, end.failure, end, seconds)
-        if waiting:
-            start = time.perf_counter()
-            outputs.append(self._forward(waiting))
-            seconds += time.perf_counter() - start
-        clips = torch.split(torch.cat(outputs), self.protocol.num_crops)
-        views = torch.cat([clips[number] for number in end.clips])  # (views, classes)
-        scores = ensemble(views, self.protocol.ensemble)
-        if not torch.isfinite(scores).all():
-            failure = Failure("the model's scores are not finite", "NaN or infinite scores")
-            return _failed(item, failure, end, seconds)
-        return Row(
-            item.id,
-            scores.numpy(),
-            views.numpy() if self._keep_views else None,
-            len(views),
-            None,
-            None,
-            end.notes,
-            end.seconds,
-            seconds,
-        )
-
-    def _forward(self, views: list[Tensor]) -> Tensor:
-        """Scores of a batch of views, float32, shape (B, classes)."""
-        batch = torch.stack(views)
-        if self._device.type == "cuda":
-            # From pinned memory the copy runs beside the model's work on the last batch.
-            batch = batch.pin_memory()
-        batch = batch.to(self._device, non_blocking=True)
-        with self._cast:
-            scores = self._model(pack(batch, self.entry.input))
-        wanted = (len(views), self.entry.num_classes)
-        if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
-            raise WrongInput(
-                "the model does not return a score for each view and class",
-                expected=f"shape {wanted}",
-                found=getattr(scores, "shape", type(scores).__name__),
-            )
-        return scores.float().cpu()

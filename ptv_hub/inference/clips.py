@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ptv_hub.errors import VideoError
+from ptv_hub.inference.frames import Video
 from ptv_hub.inference.transforms import crops, prepare
-from ptv_hub.inference.video import Video
 from ptv_hub.inference.views import Clip, ViewPlan, plan_views, scaled_size
 from ptv_hub.zoo.entry import InputSpec, Protocol
 

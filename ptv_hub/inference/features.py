@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ptv_hub.errors import UsageError
 from ptv_hub.files import atomic_write
-from ptv_hub.inference.predict import over_views, protocol_for, ready_model
+from ptv_hub.inference.batching import over_views
+from ptv_hub.inference.predict import protocol_for, ready_model
 from ptv_hub.inference.transforms import ModelInput
 from ptv_hub.inference.video import Source, open_video
 from ptv_hub.inference.views import plan_views

@@ -4,8 +4,7 @@ its activation at each position, its ensemble over the views."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ptv_hub.errors import UsageError, WrongInput
-from ptv_hub.inference.clips import ClipViews, clip_views
-from ptv_hub.inference.transforms import ModelInput, pack
-from ptv_hub.inference.video import Source, Video, open_video
-from ptv_hub.inference.views import Clip, ViewPlan, parse_views, plan_views
+from ptv_hub.inference.batching import over_views
+from ptv_hub.inference.video import Source, open_video
+from ptv_hub.inference.views import Clip, parse_views, plan_views
+from ptv_hub.models.builders import ActionModel, activated
 from ptv_hub.weights.load import load
 from ptv_hub.zoo.entry import Entry, Protocol, Record
 
@@ -75,7 +74,7 @@ class VideoScores:
 
 
 def predict(
-    model: Any,
+    model: ActionModel | Entry | str,
     video: Source,
     top_k: int | None = None,
     views: str | None = None,
@@ -112,7 +111,7 @@ def predict(
     if top_k is not None and top_k < 1:
         raise UsageError("no classes asked for", expected="top_k of 1 or more", found=top_k)
     net = ready_model(model, weights)
-    item: Entry = net.entry
+    item = net.entry
     protocol = protocol_for(item, views, clip_sampling)
     found = score_video(
         net, video, protocol, fps=fps, allow_broken=allow_broken, batch_views=batch_views
@@ -134,7 +133,9 @@ def predict(
     )
 
 
-def ready_model(model: Any, weights: str | os.PathLike[str] | None = None) -> Any:
+def ready_model(
+    model: ActionModel | Entry | str, weights: str | os.PathLike[str] | None = None
+) -> ActionModel:
     """A model as it is, or the one of a name, loaded.
 
     Raises:
@@ -180,7 +181,7 @@ def protocol_for(item: Entry, views: str | None, clip_sampling: str | None = Non
 
 
 def score_video(
-    model: Any,
+    model: ActionModel,
     video: Source,
     protocol: Protocol,
     *,
@@ -193,68 +194,15 @@ def score_video(
     Raises:
         VideoError: as ``predict``.
     """
-    item: Entry = model.entry
     with (
         open_video(video, fps=fps, allow_broken=allow_broken) as opened,
-        _activation(model, protocol),
+        activated(model, protocol.activation),
     ):
-        plan = plan_views(opened.timestamps, item.input, protocol)
+        plan = plan_views(opened.timestamps, model.entry.input, protocol)
         scores = over_views(model, model, opened, plan, protocol, batch_views)
         duration = float(opened.timestamps.duration)
         notes = (*opened.notes, *plan.notes)
         return VideoScores(opened.name, scores, plan.clips, protocol.num_crops, duration, notes)
-
-
-def over_views(
-    function: Callable[[ModelInput], Tensor],
-    model: Any,
-    video: Video,
-    plan: ViewPlan,
-    protocol: Protocol,
-    batch_views: int,
-) -> Tensor:
-    """What a function of the model gives for every view of a video: float32, shape (views, ...).
-
-    Clips that repeat another's frames, as all of a short video do, are not computed again.
-    """
-    spec = model.entry.input
-    # The first of each, in order.
-    first = {clip.frames: clip for clip in reversed(plan.clips)}
-    clips = tuple(sorted(first.values(), key=lambda clip: clip.index))
-    found = clip_views(video, spec, protocol, plan=ViewPlan(clips, plan.num_crops))
-    device = next(model.parameters()).device
-    with torch.inference_mode():
-        parts = [
-            function(pack(views.to(device), spec)).float().cpu()
-            for views in _batches(found, batch_views)
-        ]
-    of_clips = torch.split(torch.cat(parts), plan.num_crops)
-    by_frames = {clip.frames: values for clip, values in zip(clips, of_clips, strict=True)}
-    return torch.cat([by_frames[clip.frames] for clip in plan.clips])
-
-
-def _batches(clips: Iterator[ClipViews], size: int) -> Iterator[Tensor]:
-    """Views of consecutive clips in batches of ``size``, the last perhaps smaller."""
-    waiting: list[Tensor] = []
-    for found in clips:
-        for view in found.views:
-            waiting.append(view)
-            if len(waiting) == size:
-                yield torch.stack(waiting)
-                waiting = []
-    if waiting:
-        yield torch.stack(waiting)
-
-
-@contextmanager
-def _activation(model: Any, protocol: Protocol) -> Iterator[None]:
-    """The protocol's activation for the time being: a loaded model may return logits."""
-    before = model.activation
-    model.activation = protocol.activation
-    try:
-        yield
-    finally:
-        model.activation = before
 
 
 def ensemble(scores: Tensor, how: str) -> Tensor:

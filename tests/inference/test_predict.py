@@ -22,8 +22,9 @@ import ptv_hub
 from ptv_hub.cli import app
 from ptv_hub.errors import MissingExtra, UnknownName, UsageError, VideoError, WrongInput
 from ptv_hub.html import Html, element, page, table
+from ptv_hub.inference.batching import over_views
 from ptv_hub.inference.features import features, save_features
-from ptv_hub.inference.predict import ensemble, over_views, predict, protocol_for, score_video
+from ptv_hub.inference.predict import ensemble, predict, protocol_for, score_video
 from ptv_hub.inference.timeline import draw_timeline
 from ptv_hub.inference.transforms import transform
 from ptv_hub.inference.video import open_video
