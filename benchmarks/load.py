@@ -40,10 +40,10 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     clock = measuring.CLOCKS[case["clock"]]
     import torch
 
+    from ptv_hub.fetching.hub import entry
     from ptv_hub.models.builders import build
     from ptv_hub.weights.checkpoint import same_bits
     from ptv_hub.weights.load import load
-    from ptv_hub.zoo.manifest import entry
 
     name, path = case["name"], case["file"]
     item = entry(name)

@@ -27,7 +27,7 @@ CHILD = """
 import sys
 import torch, safetensors.torch, pytorchvideo.models.hub
 from ptv_hub import builders, checkpoint, load  # load: the function
-from ptv_hub.manifest import entry
+from ptv_hub.fetching.hub import entry
 case, name, path = sys.argv[1:]
 def status(field):
     line = next(l for l in open("/proc/self/status") if l.startswith(field))

@@ -32,10 +32,10 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 
     from benchmarks import stock
     from ptv_hub.engines.memory import keep_freed_memory
+    from ptv_hub.fetching.hub import entry
     from ptv_hub.inference.clips import clip_views
     from ptv_hub.inference.transforms import pack
     from ptv_hub.inference.video import open_video
-    from ptv_hub.zoo.manifest import entry
 
     item, video = entry(case["name"]), case["video"]
 

@@ -28,7 +28,8 @@ PtvHubError
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 
 
 class PtvHubError(Exception):
@@ -78,13 +79,37 @@ class UsageError(PtvHubError):
 
 
 class UnknownName(UsageError):
-    """Nothing has this name; ``neighbours`` are the nearest names there are."""
+    """Nothing has this name; ``neighbours`` are the nearest of those that there are.
 
-    def __init__(self, kind: str, name: str, neighbours: Sequence[str], *, see: str) -> None:
-        self.name = name
-        self.neighbours = tuple(neighbours)
+    ``known`` are the names that there are; ``spellings``, where a name has several, are those:
+    spelling -> name. ``see`` says where all of them stand; without it they are listed.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        name: object,
+        known: Iterable[str],
+        *,
+        spellings: Mapping[str, str] | None = None,
+        see: str | None = None,
+    ) -> None:
+        self.name = str(name)
+        self.known = tuple(known)
+        self.spellings = spellings or {one: one for one in self.known}
+        self.neighbours = _neighbours(self.name, self.spellings)
         hint = f"did you mean {' or '.join(self.neighbours)}? " if self.neighbours else ""
-        super().__init__(f"there is no {kind} {name!r}", fix=f"{hint}{see}")
+        see = see or f"there are: {', '.join(self.known)}"
+        super().__init__(f"there is no {kind} {self.name!r}", fix=f"{hint}{see}")
+
+
+def _neighbours(name: str, spellings: Mapping[str, str]) -> tuple[str, ...]:
+    """At most three names that begin as ``name`` does, or are spelled much like it."""
+    folded = {spelling.casefold(): known for spelling, known in spellings.items()}
+    wanted = name.strip().casefold()
+    near = [one for one in folded if wanted and one.startswith(wanted)]
+    near += get_close_matches(wanted, folded, n=6, cutoff=0.5)
+    return tuple(dict.fromkeys(folded[one] for one in near))[:3]
 
 
 class AmbiguousName(UsageError):

@@ -16,8 +16,9 @@ from packaging.utils import canonicalize_name
 
 from ptv_hub import read_manifest
 from ptv_hub.errors import OfflineError
+from ptv_hub.fetching.hub import entry
 from ptv_hub.weights.load import load
-from ptv_hub.zoo.manifest import entries, entry
+from ptv_hub.zoo.manifest import entries
 from tests import ROOT
 from tests.server import Answer, Server
 from tools import draw

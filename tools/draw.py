@@ -24,11 +24,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import shapes
 from ptv_hub.verification.goldens import drawn_clip as clip
 from ptv_hub.weights import layouts
 from ptv_hub.zoo.entry import Entry
-from ptv_hub.zoo.manifest import entry
 
 __all__ = ["checkpoint", "clip", "config_key", "state_dict", "write"]
 

@@ -54,7 +54,8 @@ def fetch(
         ptv-hub --lock ptv-hub.lock fetch --all
     """
     from ptv_hub.fetching.artifacts import fetch as fetch_file
-    from ptv_hub.zoo.manifest import entries, entry
+    from ptv_hub.fetching.hub import entry
+    from ptv_hub.zoo.manifest import entries
 
     if bool(names) == all_:
         raise UsageError("fetch what?", expected="names of models, or --all", found=names or None)
@@ -95,7 +96,8 @@ def lock(
         ptv-hub lock x3d_m slowfast_r50 -o ptv-hub.lock
     """
     from ptv_hub.fetching.cache import lockable, write_lock
-    from ptv_hub.zoo.manifest import entries, entry
+    from ptv_hub.fetching.hub import entry
+    from ptv_hub.zoo.manifest import entries
 
     wanted = [entry(name) for name in names] if names else list(entries())
     for item in wanted if names else ():
@@ -241,7 +243,7 @@ def verify(names: Names = None, json: Json = False) -> None:
 def _chosen(names: list[str] | None) -> list[CachedFile]:
     """Cached files of these models (or keys, as ``cache list`` shows them); all without names."""
     from ptv_hub.fetching.cache import cached_files, key
-    from ptv_hub.zoo.manifest import entry
+    from ptv_hub.fetching.hub import entry
 
     files = cached_files()
     if not names:
@@ -276,7 +278,7 @@ def remove(
         ptv-hub cache remove --all
     """
     from ptv_hub.fetching import cache
-    from ptv_hub.zoo.manifest import entry
+    from ptv_hub.fetching.hub import entry
 
     if bool(names) == all_:
         raise UsageError("remove what?", expected="names of models, or --all", found=names or None)

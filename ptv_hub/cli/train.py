@@ -264,7 +264,7 @@ def _run(
     json: bool,
 ) -> None:
     from ptv_hub.errors import UnknownName
-    from ptv_hub.files import atomic_write
+    from ptv_hub.files import write_text
     from ptv_hub.training.engine import train
     from ptv_hub.training.source import read_source
     from ptv_hub.zoo.pyslowfast import to_yaml
@@ -274,7 +274,7 @@ def _run(
         (check, ("full", "open", "none"), "way to check videos"),
     ):
         if text not in known:
-            raise UnknownName(kind, text, (), see=f"there are: {', '.join(known)}")
+            raise UnknownName(kind, text, known)
     source = read_source(
         settings.entry,
         data,
@@ -301,8 +301,7 @@ def _run(
     )
     if not talk.speaks:
         return
-    with atomic_write(Path(settings.paths.output) / "config.yaml") as temporary:
-        temporary.write_text(to_yaml(settings), encoding="utf-8")
+    write_text(Path(settings.paths.output) / "config.yaml", to_yaml(settings))
     if json:
         print_json(result)
     else:

@@ -107,13 +107,13 @@ def _refuse_name(words: Sequence[str]) -> None:
 
 def _is_name(word: str) -> bool:
     from ptv_hub.errors import AmbiguousName, UnknownName
-    from ptv_hub.zoo.manifest import entry
+    from ptv_hub.zoo.manifest import entries, resolve
     from ptv_hub.zoo.repository import is_address
 
     if is_address(word) or _is_file_of_weights(word):
         return True
     try:
-        return not Path(word).exists() and bool(entry(word))
+        return not Path(word).exists() and bool(resolve(word, entries()))
     except UnknownName:
         return False
     except AmbiguousName:

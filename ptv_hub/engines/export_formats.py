@@ -54,7 +54,7 @@ def format_of(name: str) -> Format:
         UnknownName: there is none.
     """
     if name not in FORMATS:
-        raise UnknownName("export format", name, (), see=f"there are: {', '.join(FORMATS)}")
+        raise UnknownName("export format", name, FORMATS)
     return FORMATS[name]
 
 

@@ -204,15 +204,14 @@ def optimize(model: VideoModel, backend: str = "torch", *, dtype: str = "fp32") 
     if model.training:
         raise UsageError("the model is in training mode", fix="model.eval()")
     if dtype not in DTYPES:
-        raise UnknownName("dtype", str(dtype), (), see=f"there are: {', '.join(DTYPES)}")
+        raise UnknownName("dtype", dtype, DTYPES)
     device = _device(model)
     if dtype == "fp16" and device.type == "cpu":
         raise UsageError("fp16 is for GPUs", found="a model on the CPU", fix="fp32 or bf16")
     if backend == "auto":
         return _fastest(model, dtype)
     if backend not in BACKENDS:
-        known = ", ".join((*BACKENDS, "auto"))
-        raise UnknownName("backend", str(backend), (), see=f"there are: {known}")
+        raise UnknownName("backend", backend, (*BACKENDS, "auto"))
     if backend == "openvino" and find_spec("openvino") is None:
         raise MissingExtra("openvino", "openvino", needed_for="the backend")
     if backend == "openvino" and device.type != "cpu":

@@ -21,7 +21,7 @@ from ptv_hub.errors import EvaluationError, UsageError, WriteError, WrongInput
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.evaluation.scoring import Scored, Scorer, failed
 from ptv_hub.evaluation.summary import Collected, collect, summarize, write_scores
-from ptv_hub.files import atomic_write
+from ptv_hub.files import write_text
 from ptv_hub.inference.batching import device_of
 from ptv_hub.models.digest import digest
 from ptv_hub.runs import queue as shards
@@ -143,8 +143,7 @@ def finish(out: Path, collected: Collected) -> EvalResult:
         WriteError: it cannot be written.
     """
     result = summarize(collected)
-    with atomic_write(out / "result.json") as temporary:
-        temporary.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_text(out / "result.json", result.model_dump_json(indent=2) + "\n")
     write_scores(collected, out / "scores.npz")
     return result
 

@@ -28,16 +28,18 @@ from ptv_hub.errors import (
 )
 from ptv_hub.fetching import offline
 from ptv_hub.files import sha256_of
-from ptv_hub.zoo import manifest
-from ptv_hub.zoo.entry import Artifact, Entry
+from ptv_hub.zoo.entry import Artifact, Entry, first_faults
+from ptv_hub.zoo.manifest import entries, resolve
 from ptv_hub.zoo.repository import CONFIG_FILE, FOLDER, HUB, WEIGHTS_FILE, HubConfig, is_address
 
 
 def entry(name: str) -> Entry:
-    """The entry of a zoo name, as ``manifest.entry``, or of an address, whose config is read.
+    """The entry that ``name`` means: of a zoo name, in any spelling, or of an address.
 
-    The entry of an address names the repository's file, at the commit that was read, as its
-    first artifact: ``fetch`` brings it.
+    ``x3d_m``, ``X3D_M`` and ``Kinetics/X3D_M`` are one entry of the manifests
+    (``manifest.resolve``). Of ``hf-hub:org/name`` and ``local-dir:PATH`` the config is read; their
+    entry names the repository's file, at the commit that was read, as its first artifact:
+    ``fetch`` brings it.
 
     Raises:
         AmbiguousName, UnknownName: of a zoo name.
@@ -45,23 +47,19 @@ def entry(name: str) -> Entry:
         OfflineError, FetchError: the config cannot be brought here.
         ManifestError: it cannot be read, or does not hold together.
     """
-    return read_config(name)[1] if is_address(name) else manifest.entry(name)
+    return read_config(name)[1] if is_address(name) else resolve(name, entries())
 
 
-def resolve(address: str, *, progress: bool = True) -> tuple[Entry, Path]:
-    """The entry of an address, and its weights as a verified local file.
+def local_file(source: str | os.PathLike[str], *, progress: bool = True) -> Path:
+    """A weights file as it is named; an address's is fetched.
 
     Raises:
         HashMismatch: the file is not the one that the config speaks of; and as ``entry``.
     """
-    item = read_config(address)[1]
-    return item, download(item.artifacts[0], progress=progress)
-
-
-def local_file(source: str | os.PathLike[str], *, progress: bool = True) -> Path:
-    """A weights file as it is named; an address's is fetched."""
     source = os.fspath(source)
-    return resolve(source, progress=progress)[1] if is_address(source) else Path(source)
+    if not is_address(source):
+        return Path(source)
+    return download(entry(source).artifacts[0], progress=progress)
 
 
 def read_config(address: str) -> tuple[HubConfig, Entry]:
@@ -77,8 +75,7 @@ def read_config(address: str) -> tuple[HubConfig, Entry]:
     except OSError as error:
         raise ManifestError("a config cannot be read", where=path, found=error) from error
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
-        raise _no_config(address, wrong) from error
+        raise _no_config(address, first_faults(error, most=3)) from error
     except (ValueError, KeyError) as error:
         raise _no_config(address, str(error)) from error
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ptv_hub.errors import FetchError, WriteError
-from ptv_hub.files import atomic_write
+from ptv_hub.files import write_text
 from ptv_hub.zoo.entry import Record
 
 CHUNK = 1 << 20
@@ -123,8 +123,7 @@ class Partial:
             last_modified=headers.get("Last-Modified"),
             total=int(length) if length.isdigit() else None,
         )
-        with atomic_write(state_path(self.path), fix=FIX) as temporary:
-            temporary.write_text(self._state.model_dump_json(), encoding="utf-8")
+        write_text(state_path(self.path), self._state.model_dump_json(), fix=FIX)
 
     def continues(self, headers: Mapping[str, str], encoding: str) -> bool:
         """Whether an answer 206 goes on exactly where the part ends, with the same file."""

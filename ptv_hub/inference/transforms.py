@@ -40,7 +40,7 @@ def transform(model: Any, *, crop: Place = "center") -> ClipTransform:
         A callable that pickles and works in a ``DataLoader``; see ``ClipTransform``.
     """
     if crop not in _PLACES:
-        raise UnknownName("crop", str(crop), (), see="there are: left, center, right")
+        raise UnknownName("crop", crop, _PLACES)
     return ClipTransform(input_spec(model), crop)
 
 

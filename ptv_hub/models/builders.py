@@ -89,7 +89,10 @@ class VideoModel(nn.Module):
     def activation(self, name: Activation | None) -> None:
         if name not in ACTIVATIONS:
             raise UnknownName(
-                "activation", str(name), (), see="there are: None (logits), 'softmax', 'sigmoid'"
+                "activation",
+                name,
+                [known for known in ACTIVATIONS if known is not None],
+                see="there are: None (logits), 'softmax', 'sigmoid'",
             )
         self._activation: Activation | None = name
         setattr(self.blocks[-1], "activation", ACTIVATIONS[name]())  # noqa: B010 - a Module or None

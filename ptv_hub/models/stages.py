@@ -73,9 +73,8 @@ def find_stage(entry: Entry, name: str) -> Stage:
     for stage in known:
         if stage.name == name:
             return stage
-    near = [stage.name for stage in known if stage.name.startswith(name)]
-    names = ", ".join(stage.name for stage in known)
-    raise UnknownName("stage", name, near, see=f"{entry.name} has {names}")
+    names = [stage.name for stage in known]
+    raise UnknownName("stage", name, names, see=f"{entry.name} has {', '.join(names)}")
 
 
 class StageModel(nn.Module):

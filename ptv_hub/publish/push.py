@@ -37,7 +37,7 @@ from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.identify import candidates
 from ptv_hub.weights.load import load_weights
 from ptv_hub.zoo import repository
-from ptv_hub.zoo.entry import Artifact, Entry
+from ptv_hub.zoo.entry import Artifact, Entry, first_fault
 from ptv_hub.zoo.manifest import entries
 from ptv_hub.zoo.repository import (
     CARD_FILE,
@@ -138,7 +138,7 @@ def _measured(path: Path) -> EvalResult:
         raise DataError(
             "the results of an evaluation cannot be read",
             where=path,
-            found=str(error).splitlines()[0],
+            found=first_fault(error),
             expected="the result.json that 'ptv-hub eval' writes",
         ) from error
 

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import EvaluationError, WriteError
-from ptv_hub.zoo.entry import Entry, Protocol, Record
+from ptv_hub.zoo.entry import Entry, Protocol, Record, first_fault
 
 VERSION = 1
 _WAITING = 16  # rows
@@ -186,7 +186,7 @@ class Journal:
         try:
             return Header.model_validate({name: json.loads(value) for name, value in rows})
         except (ValidationError, json.JSONDecodeError) as error:
-            raise self._foreign(str(error).splitlines()[0]) from error
+            raise self._foreign(first_fault(error)) from error
 
     def items(self) -> list[Item]:
         """The list of videos; where they lay is not kept."""

@@ -21,7 +21,7 @@ from ptv_hub.models.builders import VideoModel
 from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.identify import RECORD
 from ptv_hub.weights.load import load_weights
-from ptv_hub.zoo.entry import Record
+from ptv_hub.zoo.entry import Record, first_fault
 from ptv_hub.zoo.pyslowfast import Config, to_yaml
 
 LAST, BEST = "last.pyth", "best.pyth"
@@ -98,7 +98,7 @@ def read_position(path: Path, config: Config) -> tuple[Position, checkpoint.Chec
         raise CheckpointError(
             "a checkpoint does not say how far its run had come",
             where=path,
-            found=error,
+            found=first_fault(error),
             fix="begin a new run from its weights: --weights, and another output folder",
         ) from error
     now = {**_said(config.entry.model_dump(mode="json")), **config.recipe.model_dump(mode="json")}

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ptv_hub.errors import FetchError
 from ptv_hub.fetching import cache
-from ptv_hub.files import atomic_write
-from ptv_hub.zoo.entry import Record, Sha256
+from ptv_hub.files import write_text
+from ptv_hub.zoo.entry import Record, Sha256, first_fault
 
 
 class Golden(Record):
@@ -76,7 +76,7 @@ def recorded() -> dict[str, Golden]:
         raise FetchError(
             "the recorded goldens cannot be read",
             where=path,
-            found=str(error).splitlines()[0],
+            found=first_fault(error),
             fix="restore the file, or remove it and record them anew",
         ) from error
 
@@ -95,8 +95,7 @@ def record(golden: Golden) -> None:
     path = cache.folder() / "goldens.json"
     with cache.locked(path):
         known = {**recorded(), golden.digest: golden}
-        with atomic_write(path) as temporary:
-            temporary.write_text(to_json(tuple(known.values())), encoding="utf-8")
+        write_text(path, to_json(tuple(known.values())))
 
 
 def to_json(goldens: tuple[Golden, ...]) -> str:

@@ -118,7 +118,11 @@ def _source(source: str | os.PathLike[str], progress: bool) -> tuple[Path, str, 
         item = entry(str(source))
     except UnknownName as error:
         raise UnknownName(
-            "file or model", str(source), error.neighbours, see="'ptv-hub list' shows the models"
+            "file or model",
+            source,
+            error.known,
+            spellings=error.spellings,
+            see="'ptv-hub list' shows the models",
         ) from error
     from ptv_hub.fetching.artifacts import fetch
 

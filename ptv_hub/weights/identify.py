@@ -17,7 +17,7 @@ from ptv_hub.models.builders import shapes
 from ptv_hub.models.digest import digest
 from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.checkpoint import Checkpoint
-from ptv_hub.zoo.entry import Entry, Record
+from ptv_hub.zoo.entry import Entry, Record, first_fault
 from ptv_hub.zoo.manifest import entries
 
 RECORD = "ptv_hub"
@@ -199,7 +199,7 @@ def _record(file: Checkpoint) -> Entry | None:
         raise CheckpointError(
             "a checkpoint's record of its model cannot be understood",
             where=file.path,
-            found=str(error).splitlines()[0],
+            found=first_fault(error),
             fix="a newer ptv_hub may have written it; the run's folder 'model' holds it as well",
         ) from error
 

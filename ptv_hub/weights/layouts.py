@@ -64,7 +64,7 @@ def layout(name: str) -> Layout:
         UnknownName: there is none.
     """
     if name not in LAYOUTS:
-        raise UnknownName("layout", name, (), see=f"there are: {', '.join(LAYOUTS)}")
+        raise UnknownName("layout", name, LAYOUTS)
     return LAYOUTS[name]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ptv_hub._version import __version__
 from ptv_hub.errors import WriteError
-from ptv_hub.files import atomic_write, sha256_of
+from ptv_hub.files import sha256_of, write_text
 from ptv_hub.models.digest import digest
 from ptv_hub.weights import checkpoint
 from ptv_hub.zoo.entry import Entry
@@ -45,5 +45,4 @@ def export(
         converted_by=f"ptv_hub {__version__}",
     )
     config = HubConfig.of(entry, weights, provenance)
-    with atomic_write(folder / CONFIG_FILE) as temporary:
-        temporary.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_text(folder / CONFIG_FILE, config.model_dump_json(indent=2) + "\n")

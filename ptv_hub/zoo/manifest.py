@@ -7,20 +7,18 @@ folders (separated as in ``PATH``), and so does ``--manifest`` on the command li
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
 from ptv_hub.errors import AmbiguousName, ManifestError, UnknownName
-from ptv_hub.zoo.entry import Entry, EntryRow, License, Record
+from ptv_hub.zoo.entry import Entry, EntryRow, License, Record, first_faults
 
 MANIFESTS_VARIABLE = "PTV_HUB_MANIFESTS"
 
@@ -79,7 +77,7 @@ def read_manifest(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
         raise ManifestError(
             "a manifest does not hold together",
             where=path,
-            found="; ".join(_plain(raw, problem) for problem in error.errors()[:5]),
+            found=first_faults(error, within=raw),
             expected="the fields of manifests/schema.json, and no others",
         ) from error
 
@@ -109,15 +107,6 @@ def _entry(row: EntryRow, manifest: ManifestFile, labels: tuple[str, ...]) -> En
             "source": manifest.source,
         }
     )
-
-
-def _plain(raw: Any, problem: Any) -> str:
-    """One validation problem in words, with the entry's name in place of its number."""
-    where = list(problem["loc"])
-    if len(where) > 1 and where[0] == "entries":
-        with suppress(KeyError, TypeError, IndexError):
-            where[:2] = [raw["entries"][where[1]]["name"]]
-    return f"{'.'.join(map(str, where)) or 'manifest'}: {problem['msg']}"
 
 
 def entries() -> tuple[Entry, ...]:
@@ -168,21 +157,16 @@ def _read_all(stamped: tuple[tuple[Path, int], ...]) -> tuple[Entry, ...]:
     return tuple(result)
 
 
-def entry(name: str) -> Entry:
-    """The entry that ``name`` means: hub name, zoo name or config path, in any case.
+def resolve(name: str, among: Sequence[Entry]) -> Entry:
+    """The one of these entries that ``name`` means: hub name, zoo name or config path, in any case.
 
     ``x3d_m``, ``X3D_M``, ``Kinetics/X3D_M`` and ``configs/Kinetics/pytorchvideo/X3D_M.yaml``
-    are the same entry.
+    are the same entry. Where an address will do as well, ``fetching.hub.entry`` is asked.
 
     Raises:
         AmbiguousName: several entries have this zoo name (``SLOW_8x8_R50``).
         UnknownName: none has; the error names the nearest.
     """
-    return resolve(name, entries())
-
-
-def resolve(name: str, among: Sequence[Entry]) -> Entry:
-    """As ``entry``, among the given ones."""
     wanted = _fold(name)
     by_name = [item for item in among if _fold(item.name) == wanted]
     found = by_name or [item for item in among if wanted in _spellings(item)]
@@ -191,10 +175,13 @@ def resolve(name: str, among: Sequence[Entry]) -> Entry:
     if found:
         spellings = [s for item in found for s in (item.name, _short_config(item.config))]
         raise AmbiguousName(name, spellings, count=len(found))
-    known = {s: item.name for item in among for s in (_fold(item.name), *_spellings(item))}
-    near = difflib.get_close_matches(wanted, known, n=6, cutoff=0.5)
-    neighbours = list(dict.fromkeys(known[s] for s in near))[:3]
-    raise UnknownName("model", name, neighbours, see="'ptv-hub list' shows all there are")
+    raise UnknownName(
+        "model",
+        name,
+        [item.name for item in among],
+        spellings={s: item.name for item in among for s in (_fold(item.name), *_spellings(item))},
+        see="'ptv-hub list' shows all there are",
+    )
 
 
 def _fold(name: str) -> str:

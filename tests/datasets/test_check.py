@@ -19,9 +19,9 @@ from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.datasets.workers import each
 from ptv_hub.errors import DataError, UsageError, WriteError
+from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.video import open_video
 from ptv_hub.inference.views import resample
-from ptv_hub.zoo.manifest import entry
 from tests import GOLDEN
 
 VIDEOS = GOLDEN / "videos"

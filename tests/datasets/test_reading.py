@@ -10,8 +10,8 @@ import pytest
 from ptv_hub.datasets.listing import Frames, Item, Listing
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import DataError
+from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.video import open_video
-from ptv_hub.zoo.manifest import entry
 from tests import GOLDEN
 
 X3D, SSV2, CHARADES = (entry(n) for n in ("x3d_xs", "slow_r50_ssv2", "slow_r50_charades"))

@@ -17,10 +17,11 @@ import ptv_hub
 from ptv_hub.engines.folding import FusedConv, Residual, fold
 from ptv_hub.engines.optimized import installed, optimize
 from ptv_hub.errors import MissingExtra, UnknownName, UsageError, WrongInput
+from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import VideoModel, build
 from ptv_hub.weights import layouts
 from ptv_hub.weights.load import load
-from ptv_hub.zoo.manifest import entries, entry
+from ptv_hub.zoo.manifest import entries
 from ptv_hub.zoo.pyslowfast import Config, Paths, to_yaml
 from ptv_hub.zoo.recipe import recipe_of
 from tests import ROOT
@@ -306,7 +307,7 @@ def test_models_are_built_without_torchvision_and_detection_heads_still_work():
     _python(
         "import sys\n"
         "from ptv_hub.models.builders import build\n"
-        "from ptv_hub.zoo.manifest import entry\n"
+        "from ptv_hub.fetching.hub import entry\n"
         "build(entry('slowfast_r50'), device='meta')\n"
         "assert 'torchvision' not in sys.modules and 'torch._dynamo' not in sys.modules\n"
         "assert not any(type(f).__name__ == '_Finder' for f in sys.meta_path)\n"

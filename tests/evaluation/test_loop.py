@@ -22,11 +22,11 @@ from ptv_hub.evaluation.loop import evaluate
 from ptv_hub.evaluation.merging import merge
 from ptv_hub.evaluation.report import markdown, page
 from ptv_hub.evaluation.result import EvalResult
+from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.predict import protocol_for
 from ptv_hub.models.digest import digest
 from ptv_hub.runs.journal import Journal, name_of
 from ptv_hub.runs.pool import _compact
-from ptv_hub.zoo.manifest import entry
 from tests import GOLDEN, ROOT
 
 SCORES = np.load(GOLDEN / "evaluation.npz")

@@ -20,8 +20,9 @@ from ptv_hub.cli import main
 from ptv_hub.errors import HashMismatch
 from ptv_hub.fetching import cache
 from ptv_hub.fetching import patience as trouble
+from ptv_hub.fetching.hub import entry
 from ptv_hub.zoo.entry import Artifact
-from ptv_hub.zoo.manifest import entries, entry
+from ptv_hub.zoo.manifest import entries
 from tests import ROOT
 from tests.fetching.test_fetching import CHANGED, FILE, SHA256
 from tests.server import Answer, Server

@@ -27,8 +27,8 @@ from ptv_hub.errors import FetchError, HashMismatch, OfflineError, PtvHubError, 
 from ptv_hub.fetching import cache
 from ptv_hub.fetching import patience as trouble
 from ptv_hub.fetching.artifacts import Fetched, fetch
+from ptv_hub.fetching.hub import entry
 from ptv_hub.zoo.entry import Artifact, Entry
-from ptv_hub.zoo.manifest import entry
 from tests import ROOT
 from tests.server import Answer, Server
 

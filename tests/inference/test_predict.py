@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 import ptv_hub
 from ptv_hub.cli import app
 from ptv_hub.errors import MissingExtra, UnknownName, UsageError, VideoError, WrongInput
+from ptv_hub.fetching.hub import entry
 from ptv_hub.html import Html, element, page, table
 from ptv_hub.inference.batching import over_views
 from ptv_hub.inference.features import features, save_features
@@ -30,7 +31,7 @@ from ptv_hub.inference.transforms import transform
 from ptv_hub.inference.video import open_video
 from ptv_hub.inference.views import ViewPlan, plan_views
 from ptv_hub.models.stages import StageModel, find_stage, stages
-from ptv_hub.zoo.manifest import entries, entry
+from ptv_hub.zoo.manifest import entries
 from tests import GOLDEN, ROOT
 
 WIDE, SHORT = GOLDEN / "videos" / "wide_30fps_10s.mp4", GOLDEN / "videos" / "short_15fps_1s.mp4"

@@ -14,12 +14,13 @@ from torch.utils.data import DataLoader, Dataset
 
 import ptv_hub
 from ptv_hub.errors import UnknownName, WrongInput
+from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.clips import clip_views
 from ptv_hub.inference.transforms import crops, input_spec, pack, prepare, transform
 from ptv_hub.inference.video import open_video
 from ptv_hub.inference.views import plan_views
 from ptv_hub.zoo.entry import InputSpec
-from ptv_hub.zoo.manifest import entries, entry
+from ptv_hub.zoo.manifest import entries
 from tests import GOLDEN
 
 

@@ -21,9 +21,9 @@ import torch
 from PIL import Image
 
 from ptv_hub.errors import UsageError, VideoError, WrongInput
+from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.video import find_videos, open_video
 from ptv_hub.inference.views import plan_views
-from ptv_hub.zoo.manifest import entry
 from tests import GOLDEN
 
 VIDEOS = sorted((GOLDEN / "videos").iterdir())
@@ -356,7 +356,7 @@ def test_a_container_that_states_more_than_there_is():
 FUZZ = """
 import json, pathlib, random, sys
 from ptv_hub.errors import PtvHubError
-from ptv_hub.zoo.manifest import entry
+from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.video import open_video
 from ptv_hub.inference.views import plan_views
 

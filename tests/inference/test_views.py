@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptv_hub.errors import UsageError, VideoError
+from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.views import (
     Timestamps,
     crop_offsets,
@@ -23,7 +24,7 @@ from ptv_hub.inference.views import (
     uniform_indices,
 )
 from ptv_hub.zoo.entry import FrameSampling, InputSpec, Protocol, SegmentSampling
-from ptv_hub.zoo.manifest import entries, entry
+from ptv_hub.zoo.manifest import entries
 
 KINETICS = entry("slow_r50")  # 8 frames, every 8th of 30 a second: 2.133 s
 CHARADES = entry("Charades/SLOW_8x8_R50")

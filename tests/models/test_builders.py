@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from ptv_hub.errors import KeyMismatch, UnknownName, UsageError, WrongInput
+from ptv_hub.fetching.hub import entry
 from ptv_hub.models import builders
 from ptv_hub.models.builders import activated, build, slow_frames
 from ptv_hub.weights.convert import convert
 from ptv_hub.weights.load import load
-from ptv_hub.zoo.manifest import entries, entry
+from ptv_hub.zoo.manifest import entries
 from tests import DATA
 from tools import draw
 

@@ -12,6 +12,7 @@ import pytest
 
 from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import EvaluationError, WriteError
+from ptv_hub.fetching.hub import entry
 from ptv_hub.runs.journal import (
     Header,
     Journal,
@@ -22,7 +23,6 @@ from ptv_hub.runs.journal import (
     name_of,
     same_settings,
 )
-from ptv_hub.zoo.manifest import entry
 from tests import ROOT
 
 X3D = entry("x3d_xs")

@@ -29,6 +29,7 @@ from ptv_hub.errors import (
     UsageError,
     WriteError,
 )
+from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import build
 from ptv_hub.training.engine import train
 from ptv_hub.training.finetuning import finetuning
@@ -37,7 +38,6 @@ from ptv_hub.training.source import read_source
 from ptv_hub.weights import checkpoint
 from ptv_hub.weights.identify import identify
 from ptv_hub.weights.load import load
-from ptv_hub.zoo.manifest import entry
 from ptv_hub.zoo.pyslowfast import from_config
 from tests import ROOT
 from tools import draw

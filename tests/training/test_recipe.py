@@ -8,12 +8,12 @@ import math
 import pytest
 import torch
 
+from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import build
 from ptv_hub.training.modules import BatchDropout, keep_still, prepare_model, seed_dropout
 from ptv_hub.training.optimizer import LOSSES, make_optimizer, parameter_groups, set_learning_rate
 from ptv_hub.weights import layouts
 from ptv_hub.weights.load import load_weights
-from ptv_hub.zoo.manifest import entry
 from ptv_hub.zoo.recipe import Recipe, recipe_of
 from tests import DATA
 from tools.draw import clip, state_dict

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader
 from ptv_hub.datasets.charades_spans import Spans, read_spans
 from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.errors import DataError, UsageError, VideoError
+from ptv_hub.fetching.hub import entry
 from ptv_hub.training.clips import Batches, LookClips, TrainingClips, collate
 from ptv_hub.training.source import check_videos, read_source
-from ptv_hub.zoo.manifest import entry
 from tools.motion import CLASSES, ORDERS, PLACES, write_all
 
 SPEC = entry("x3d_xs").input.model_copy(

@@ -8,12 +8,13 @@ import time
 import pytest
 import torch
 
+from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import build
 from ptv_hub.verification.cost import count
 from ptv_hub.verification.spec import check_spec
 from ptv_hub.verification.walk import verify
 from ptv_hub.zoo.entry import Entry, Erratum
-from ptv_hub.zoo.manifest import entries, entry
+from ptv_hub.zoo.manifest import entries
 from tests import DATA
 from tools import draw
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from ptv_hub.cli import app
 from ptv_hub.errors import FetchError
+from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import build
 from ptv_hub.models.digest import digest
 from ptv_hub.verification import goldens
@@ -30,7 +31,7 @@ from ptv_hub.weights import checkpoint
 from ptv_hub.weights.identify import lookalikes
 from ptv_hub.weights.load import load
 from ptv_hub.zoo.entry import Entry
-from ptv_hub.zoo.manifest import entries, entry
+from ptv_hub.zoo.manifest import entries
 from tests import ROOT
 from tools import draw
 from tools import goldens as golden_tool

@@ -49,7 +49,7 @@ def test_models_of_equal_keys_and_shapes_are_all_named(drawn, name, alike):
 def test_a_digest_in_a_manifest_is_proof(drawn, tmp_path, monkeypatch):
     import json
 
-    from ptv_hub.zoo.manifest import entry
+    from ptv_hub.fetching.hub import entry
 
     item = entry("x3d_s").model_dump(
         mode="json", exclude={"labels", "dataset", "license", "source"}

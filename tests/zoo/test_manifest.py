@@ -12,8 +12,9 @@ import pytest
 from pydantic import ValidationError
 
 from ptv_hub.errors import AmbiguousName, ManifestError, UnknownName
+from ptv_hub.fetching.hub import entry
 from ptv_hub.zoo.entry import Entry
-from ptv_hub.zoo.manifest import entries, entry, list_models, manifest_folder, read_manifest
+from ptv_hub.zoo.manifest import entries, list_models, manifest_folder, read_manifest
 from tests import DATA, ROOT
 
 CONFIG_FOLDER = {"Kinetics": "kinetics400", "SSv2": "ssv2", "Charades": "charades"}

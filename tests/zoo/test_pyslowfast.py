@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from ptv_hub.errors import ConfigError, UsageError
+from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import build, shapes
-from ptv_hub.zoo.manifest import entries, entry
+from ptv_hub.zoo.manifest import entries
 from ptv_hub.zoo.pyslowfast import Config, Paths, from_config, to_values, to_yaml
 from ptv_hub.zoo.pyslowfast.values import defaults
 from ptv_hub.zoo.recipe import Recipe, learning_rate, recipe_of

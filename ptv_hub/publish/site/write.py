@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ptv_hub.errors import WriteError
-from ptv_hub.files import atomic_write
+from ptv_hub.files import write_text
 from ptv_hub.publish.site.index import index_page
 from ptv_hub.publish.site.model import model_page
 from ptv_hub.verification.records import Check
@@ -44,8 +44,7 @@ def write_site(
     for item in items:
         pages[out / files[item.name]] = model_page(item, checks[item.name])
     for path, text in pages.items():
-        with atomic_write(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(path, text)
     return list(pages)
 
 

@@ -23,6 +23,7 @@ from ptv_hub.zoo.entry import (
     SegmentSampling,
     SlowFastSpec,
     X3DSpec,
+    first_faults,
 )
 from ptv_hub.zoo.pyslowfast.models import ARCHS, MODELS
 from ptv_hub.zoo.pyslowfast.values import Values, read
@@ -173,13 +174,10 @@ def _entry(values: Values, path: Path) -> Entry:
 
 
 def _misfit(values: Values, error: ValidationError) -> ConfigError:
-    problems = (
-        f"{'.'.join(map(str, p['loc'])) or 'values'}: {p['msg']}" for p in error.errors()[:5]
-    )
     return ConfigError(
         "the values of a config do not fit together",
         where=values.where,
-        found="; ".join(problems),
+        found=first_faults(error),
     )
 
 

@@ -1,0 +1,36 @@
+"""What an error says, and what it keeps on its way between processes."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from ptv_hub.errors import UnknownName
+
+NAMES = ("fp32", "fp16", "bf16")
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [("BF-16", ("bf16",)), ("fp", ("fp32", "fp16")), ("int8", ()), ("", ())],
+)
+def test_an_unknown_name_finds_its_neighbours_itself(asked, found):
+    error = UnknownName("dtype", asked, NAMES)
+    assert error.neighbours[: len(found)] == found
+    assert bool(error.neighbours) == bool(found)
+    assert ("did you mean" in error.fix) == bool(found)
+    assert error.fix.endswith("there are: fp32, fp16, bf16")
+
+
+def test_a_neighbour_of_several_spellings_is_told_by_its_name():
+    spellings = {"kinetics/x3d_m": "x3d_m", "x3d_m": "x3d_m", "slow_r50": "slow_r50"}
+    error = UnknownName("model", "Kinetics/X3D_N", ["x3d_m", "slow_r50"], spellings=spellings)
+    assert error.neighbours == ("x3d_m",)
+
+
+def test_an_error_keeps_its_facts_between_processes():
+    error = pickle.loads(pickle.dumps(UnknownName("dtype", "fp33", NAMES, see="look there")))
+    assert (error.name, error.known, error.neighbours[0]) == ("fp33", NAMES, "fp32")
+    assert str(error).splitlines()[0] == "there is no dtype 'fp33'"
+    assert error.fix.endswith("? look there")
