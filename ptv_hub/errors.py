@@ -194,6 +194,10 @@ class DataError(PtvHubError):
     """An annotation file or data folder that does not hold together."""
 
 
+class AnnotationMissing(DataError):
+    """A data folder without the annotation files of the split that is asked for."""
+
+
 class EvaluationError(PtvHubError):
     """An evaluation that cannot start, or cannot resume."""
 

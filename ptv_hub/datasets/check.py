@@ -7,15 +7,21 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from ptv_hub.datasets.decoding import End, Failure, decode, failure_of, look
+from ptv_hub.datasets.frame_lists import write_frame_list
+from ptv_hub.datasets.kinetics import write_list
 from ptv_hub.datasets.listing import Frames, Item, Listing
 from ptv_hub.datasets.workers import each
-from ptv_hub.datasets.writing import write_frame_list, write_list
 from ptv_hub.errors import DataError
-from ptv_hub.inference.video import open_video
-from ptv_hub.inference.views import plan_views
+from ptv_hub.inference.video import IMAGES, natural, open_video
+from ptv_hub.inference.views import clip_at, plan_views
 from ptv_hub.zoo.entry import Entry, InputSpec, Protocol, Record, SecondsSampling
+
+Depth = Literal["open", "ends", "views"]
+"""How far a video is looked at: opened (its first frame is decoded), decoded to its last frame,
+or decoded and prepared as an evaluation would."""
 
 
 class CheckedVideo(Record):
@@ -64,9 +70,10 @@ def check(
         workers: processes; 0 for none.
         on_video: called after each video.
     """
-    look = partial(_checked, spec=entry.input, protocol=entry.protocol, decode_all=decode_all)
+    depth: Depth = "views" if decode_all else "open"
+    one = partial(_checked, spec=entry.input, protocol=entry.protocol, depth=depth)
     found = []
-    for item, result in each(look, listing.items, workers):
+    for item, result in each(one, listing.items, workers):
         crashed = CheckedVideo(id=item.id, reason="the decoder crashed", error=f"{item.video}")
         found.append(result or crashed)
         on_video()
@@ -87,37 +94,56 @@ def check(
     )
 
 
-def _checked(item: Item, spec: InputSpec, protocol: Protocol, decode_all: bool) -> CheckedVideo:
+def _checked(item: Item, spec: InputSpec, protocol: Protocol, depth: Depth) -> CheckedVideo:
     if item.problem:
         return CheckedVideo(id=item.id, reason="the annotation cannot be used", error=item.problem)
-    failure, notes = _decoded(item, spec, protocol) if decode_all else _opened(item, spec, protocol)
-    if failure is None and isinstance(item.video, Frames):
-        failure = _missing_frames(item.video)
+    failure, notes = fault(item, spec, protocol, depth)
     if failure:
         return CheckedVideo(id=item.id, reason=failure.reason, error=failure.error, notes=notes)
     return CheckedVideo(id=item.id, notes=notes)
 
 
-def _decoded(
-    item: Item, spec: InputSpec, protocol: Protocol
+def fault(
+    item: Item, spec: InputSpec, protocol: Protocol | None, depth: Depth
 ) -> tuple[Failure | None, tuple[str, ...]]:
-    end = End(0.0)
-    for message in decode(item, spec, protocol):
-        if isinstance(message, End):
-            end = message
-    return end.failure, end.notes
+    """What is wrong with an item's video, and what was said of it as it was read.
+
+    Args:
+        protocol: whose clips have to be in it; ``None`` for the one in the middle, as in training.
+
+    Raises:
+        PtvHubError: what is not the video's fault, and would happen with every one.
+    """
+    notes: tuple[str, ...] = ()
+    failure: Failure | None = None
+    if depth == "views" and protocol is not None:
+        for message in decode(item, spec, protocol):
+            if isinstance(message, End):
+                failure, notes = message.failure, message.notes
+    else:
+        try:
+            notes = _opened(item, spec, protocol, to_the_end=depth != "open")
+        except Exception as error:
+            failure = failure_of(error)
+    if failure is None and isinstance(item.video, Frames):
+        failure = _missing_frames(item.video)
+    return failure, notes
 
 
 def _opened(
-    item: Item, spec: InputSpec, protocol: Protocol
-) -> tuple[Failure | None, tuple[str, ...]]:
-    try:
-        look(item)
-        with open_video(item.source) as video:
-            plan = plan_views(video.timestamps, spec, protocol)
-            return None, (*video.notes, *plan.notes)
-    except Exception as error:
-        return failure_of(error), ()
+    item: Item, spec: InputSpec, protocol: Protocol | None, *, to_the_end: bool
+) -> tuple[str, ...]:
+    look(item)
+    with open_video(item.source) as video:
+        if protocol is None:
+            clip_at(video.timestamps, spec, 0.5)
+            notes = video.notes
+        else:
+            notes = (*video.notes, *plan_views(video.timestamps, spec, protocol).notes)
+        ends = (0, len(video.timestamps.pts) - 1)
+        for _ in video.frames(ends if to_the_end else ()):
+            pass
+    return notes
 
 
 def _missing_frames(frames: Frames) -> Failure | None:
@@ -140,7 +166,8 @@ def write_usable(entry: Entry, listing: Listing, found: DataCheck, path: Path, b
     """Write the list of the videos that can be used, as PySlowFast reads it; how many they are.
 
     Of Kinetics ``path label`` lines; of SSv2 and Charades a frame list with paths relative to
-    ``below``, which takes folders of frames.
+    ``below``, which takes folders of frames. Each frame keeps its own labels where the
+    annotation tells them apart.
 
     Raises:
         DataError: videos that are files where a list of frames is asked for.
@@ -155,21 +182,27 @@ def write_usable(entry: Entry, listing: Listing, found: DataCheck, path: Path, b
     for item in items:
         frames = item.video
         if not isinstance(frames, Frames):
-            if not os.path.isdir(frames):
-                raise DataError(
-                    "a frame list is of frames, not of video files",
-                    where=frames,
-                    fix="'ptv-hub data extract' writes the frames and their list",
-                )
-            frames = _in_folder(Path(frames))
+            frames = _in_folder(frames)
         relative = Frames.of([os.path.relpath(name, below) for name in frames.paths()])
-        labels = item.labels if entry.protocol.metric != "top1" else ()
-        rows.append((item.id, relative, labels))
+        rows.append((item.id, relative, listed_labels(entry, item, frames.count)))
     write_frame_list(path, rows)
     return len(rows)
 
 
-def _in_folder(folder: Path) -> Frames:
-    names = [path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"}]
-    # By length first: 10 comes behind 9.
-    return Frames.of([str(path) for path in sorted(names, key=lambda p: (len(p.name), p.name))])
+def listed_labels(entry: Entry, item: Item, count: int) -> list[tuple[int, ...]]:
+    """The labels of each of an item's frames in a frame list of the entry's data set."""
+    sampling = entry.input.sampling
+    if entry.protocol.metric == "top1" or isinstance(sampling, SecondsSampling):
+        return [()] * count  # SSv2's labels stand in its JSON files
+    return item.labels_of_frames(count, sampling.fps)
+
+
+def _in_folder(folder: str) -> Frames:
+    if not os.path.isdir(folder):
+        raise DataError(
+            "a frame list is of frames, not of video files",
+            where=folder,
+            fix="'ptv-hub data extract' writes the frames and their list",
+        )
+    names = [path for path in Path(folder).iterdir() if path.suffix.lower() in IMAGES]
+    return Frames.of([str(path) for path in sorted(names, key=natural)])

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from ptv_hub.datasets.check import CheckedVideo
+from ptv_hub.datasets.check import CheckedVideo, listed_labels
 from ptv_hub.datasets.decoding import failure_of, look
+from ptv_hub.datasets.frame_lists import write_frame_list
 from ptv_hub.datasets.listing import Frames, Item, Listing
 from ptv_hub.datasets.workers import each
-from ptv_hub.datasets.writing import write_frame_list
 from ptv_hub.errors import UsageError, WriteError
 from ptv_hub.inference.video import open_video
 from ptv_hub.inference.views import resample
@@ -66,11 +66,7 @@ def extract(
             found=entry.dataset,
             fix="only for models of SSv2 and Charades",
         )
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError.because(error, folder) from error
+    folder = _made(out)
     rows: list[tuple[Item, Frames]] = []
     failures = []
     already = 0
@@ -89,9 +85,7 @@ def extract(
             rows.append((item, Frames(stem, ".jpg", 1, count, 6)))
         on_video()
     path = folder / ("val.csv" if entry.dataset == "ssv2" else "test.csv")
-    # SSv2's labels stand in its JSON files.
-    with_labels = entry.protocol.metric != "top1"
-    write_frame_list(path, [(i.id, f, i.labels if with_labels else ()) for i, f in rows])
+    write_frame_list(path, [(i.id, f, listed_labels(entry, i, f.count)) for i, f in rows])
     return Extracted(
         folder=str(folder),
         frame_list=str(path),
@@ -102,6 +96,15 @@ def extract(
         failures_by_reason=dict(Counter(v.reason or "" for v in failures).most_common()),
         failures=tuple(failures),
     )
+
+
+def _made(out: str | os.PathLike[str]) -> Path:
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError.because(error, folder) from error
+    return folder
 
 
 def _extracted(item: Item, folder: Path, fps: int) -> tuple[int, bool] | CheckedVideo:

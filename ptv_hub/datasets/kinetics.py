@@ -5,13 +5,10 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ptv_hub.datasets.listing import (
-    Item,
-    Listing,
-    Split,
+from ptv_hub.datasets.annotations import (
     check_names,
     find,
     fold,
@@ -19,7 +16,9 @@ from ptv_hub.datasets.listing import (
     read_rows,
     read_text,
 )
-from ptv_hub.errors import DataError
+from ptv_hub.datasets.listing import Item, Listing, Split
+from ptv_hub.errors import AnnotationMissing, DataError
+from ptv_hub.files import atomic_write
 from ptv_hub.zoo.entry import Entry
 
 _LISTS: dict[Split, tuple[str, ...]] = {
@@ -166,7 +165,7 @@ def _class_folders(data: Path, split: Split, entry: Entry) -> Listing:
     root = next((data / name for name in names if (data / name).is_dir()), data)
     folders = sorted(path for path in root.iterdir() if path.is_dir())
     if not any(fold(folder.name) in classes for folder in folders):
-        raise DataError(
+        raise AnnotationMissing(
             "no annotation in the data folder",
             where=data,
             expected=f"one of {', '.join(_LISTS[split])}, or a folder of videos for each class",
@@ -179,3 +178,18 @@ def _class_folders(data: Path, split: Split, entry: Entry) -> Listing:
             if path.suffix.lower() in _SUFFIXES and path.is_file():
                 items.append(Item(path.relative_to(root).as_posix(), str(path), index, problem))
     return Listing(entry.dataset, tuple(items), (root,))
+
+
+def write_list(path: str | os.PathLike[str], items: Iterable[Item]) -> None:
+    """Write ``path label`` lines; with commas where a path holds a blank.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    rows = [(item.id, str(item.labels[0])) for item in items]
+    blanks = any(len(name.split()) > 1 for name, _ in rows)
+    with atomic_write(path) as temporary, open(temporary, "w", newline="") as file:
+        if blanks:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+        else:
+            file.writelines(f"{name} {label}\n" for name, label in rows)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
-import io
 import json
+import math
 import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ptv_hub.errors import DataError
 from ptv_hub.zoo.entry import Entry
 
 Split = Literal["train", "val", "test"]
+_ROUNDING = 1e-6  # frames: what times in seconds may be off
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,10 @@ class Frames:
         return dataclasses.replace(self, stem=f"{folder / head}/{tail}")
 
 
+Span = tuple[int, float, float]
+"""A class, and the first and last second at which it is to be seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One video of a data set."""
@@ -79,6 +83,27 @@ class Item:
     """Class indices, rising; of Kinetics and SSv2 exactly one, of Charades any number."""
     problem: str | None = None
     """Why it cannot be scored, as far as the annotation tells; no labels are given then."""
+    spans: tuple[Span, ...] = ()
+    """When its labels are to be seen, where the annotation says so (Charades)."""
+
+    def labels_at(self, seconds: Iterable[float]) -> tuple[int, ...]:
+        """The classes to be seen at any of these times, rising."""
+        return tuple(sorted({c for c, a, b in self.spans for t in seconds if a <= t <= b}))
+
+    def labels_of_frames(self, count: int, fps: int) -> list[tuple[int, ...]]:
+        """Of each of ``count`` frames at ``fps``, the classes to be seen; else all of the video.
+
+        A class whose time no frame falls into stands at the nearest one: the video keeps it.
+        """
+        if not self.spans:
+            return [self.labels] * count
+        seen: list[set[int]] = [set() for _ in range(count)]
+        for label, begin, end in self.spans:
+            first = min(math.ceil(begin * fps - _ROUNDING), count - 1)
+            last = max(math.floor(end * fps + _ROUNDING), first)
+            for frame in range(max(first, 0), min(last, count - 1) + 1):
+                seen[frame].add(label)
+        return [tuple(sorted(labels)) for labels in seen]
 
     @property
     def source(self) -> str | tuple[str, ...]:
@@ -140,8 +165,8 @@ class Listing:
                 fix="subtract 1 from each label of the list",
             )
         single = entry.protocol.metric == "top1"
+        strange = [item for item in items if _strange(item, entry.num_classes)]
         items = [_in_range(item, entry.num_classes, single) for item in items]
-        strange = [item for item in items if item.problem and item.problem.startswith("label ")]
         if strange:
             notes.append(
                 f"{len(strange)} videos have a label outside 0 to {entry.num_classes - 1} "
@@ -174,7 +199,7 @@ def _unique(items: Iterable[Item]) -> tuple[list[Item], list[str]]:
             torn.add(item.id)
             known_labels, labels = (_said(i) for i in (known, item))
             problem = f"listed with two labels: {known_labels} and {labels}"
-            first[item.id] = dataclasses.replace(known, labels=(), problem=problem)
+            first[item.id] = dataclasses.replace(known, labels=(), spans=(), problem=problem)
     notes = [f"{again} lines repeat an earlier one; each video counts once"] if again else []
     if torn:
         notes.append(
@@ -187,185 +212,16 @@ def _said(item: Item) -> str:
     return ", ".join(map(str, item.labels)) or item.problem or "none"
 
 
+def _strange(item: Item, num_classes: int) -> list[int]:
+    """The labels that are no class of the model."""
+    return [label for label in item.labels if not 0 <= label < num_classes]
+
+
 def _in_range(item: Item, num_classes: int, single: bool) -> Item:
-    wrong = [label for label in item.labels if not 0 <= label < num_classes]
+    wrong = _strange(item, num_classes)
     problem = item.problem
     if wrong:
         problem = f"label {wrong[0]} is outside 0 to {num_classes - 1}"
     elif single and problem is None and len(item.labels) != 1:
         problem = f"{len(item.labels)} labels, expected one"
-    return dataclasses.replace(item, labels=(), problem=problem) if problem else item
-
-
-def fold(name: str) -> str:
-    """A class name without what spellings differ in: case, underscores, quotes, brackets."""
-    return re.sub(r"[\s_]+", " ", re.sub(r"[\[\]\"']", "", name)).strip().casefold()
-
-
-def check_names(names: dict[int, str], entry: Entry, where: Path) -> None:
-    """That an annotation's class names stand at the model's indices.
-
-    Raises:
-        DataError: another name, or another number of them.
-    """
-    if not entry.labels:
-        return
-    wrong = [
-        (index, name)
-        for index, name in sorted(names.items())
-        if not 0 <= index < len(entry.labels) or fold(name) != fold(entry.labels[index])
-    ]
-    if wrong or len(names) != len(entry.labels):
-        index, name = wrong[0] if wrong else (len(names), "nothing")
-        mine = entry.labels[index] if 0 <= index < len(entry.labels) else "nothing"
-        raise DataError(
-            f"the class names are not in the order of {entry.name}",
-            where=where,
-            expected=f"{len(entry.labels)} classes, {index}: {mine}",
-            found=f"{len(names)} classes, {index}: {name}",
-            fix="take the data set's own file; scores would be counted for the wrong classes",
-        )
-
-
-def read_text(path: Path) -> str:
-    """The text of an annotation file, with or without a BOM, lines ended in any way.
-
-    Raises:
-        DataError: it cannot be read, is empty, or is not UTF-8.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError("an annotation file is not UTF-8", where=path, found=error) from error
-    except OSError as error:
-        raise DataError(
-            "an annotation file cannot be read", where=path, found=error.strerror or error
-        ) from error
-    if not text.strip():
-        raise DataError("an annotation file is empty", where=path)
-    return text
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises DataError."""
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError("an annotation file is not JSON", where=path, found=error) from error
-
-
-def read_rows(path: Path, delimiter: str, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header.
-
-    Raises:
-        DataError: a column that is not there, or a row with fewer or more fields.
-    """
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=delimiter)
-    missing = [column for column in columns if column not in (reader.fieldnames or ())]
-    if missing:
-        raise DataError(
-            "an annotation file lacks columns",
-            where=path,
-            expected=", ".join(columns),
-            found=", ".join(reader.fieldnames or ()) or "nothing",
-        )
-    rows = []
-    for row in reader:
-        if None in row or None in row.values():
-            raise DataError(
-                "a line of an annotation file has another number of fields than its header",
-                where=f"{path}, line {reader.line_num}",
-                expected=len(reader.fieldnames or ()),
-            )
-        rows.append(row)
-    return rows
-
-
-def find(folder: Path, patterns: Iterable[str]) -> Path | None:
-    """The first file of a folder that matches, by the order of the patterns."""
-    for pattern in patterns:
-        found = sorted(path for path in folder.glob(pattern) if path.is_file())
-        if found:
-            return found[0]
-    return None
-
-
-class Media:
-    """Where the video of an id lies: a folder of frames, or a file with any of its suffixes."""
-
-    def __init__(self, folders: Iterable[Path], suffixes: Sequence[str]) -> None:
-        self._suffixes = suffixes
-        self._folders = [folder for folder in folders if folder.is_dir()]
-        # One look into each folder; asking for 25,000 names one by one takes minutes on a
-        # network drive.
-        self._names = {folder: {e.name for e in folder.iterdir()} for folder in self._folders}
-
-    def path(self, item_id: str) -> str:
-        """Where it lies, or where it was looked for first."""
-        for folder, names in self._names.items():
-            for suffix in ("", *self._suffixes):
-                if item_id + suffix in names:
-                    return str(folder / (item_id + suffix))
-        return str(self._folders[0] / (item_id + self._suffixes[0]))
-
-
-def read_frame_list(path: Path, folder: Path) -> dict[str, tuple[Frames, tuple[int, ...]]]:
-    """Id -> frames and labels (of all its frames together) of a PySlowFast frame list.
-
-    Blank-separated, with the header ``original_vido_id video_id frame_id path labels`` (its
-    own spelling); order of videos and of frames as in the file.
-
-    Raises:
-        DataError: not such a list, or labels that are no numbers.
-    """
-    paths: dict[str, list[str]] = {}
-    labels: dict[str, set[int]] = {}
-    frames: dict[str, Frames] = {}
-    text = read_text(path)
-    header = text.split("\n", 1)[0]
-    name = "original_video_id" if "original_video_id" in header else "original_vido_id"
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=" ")
-    columns = next(lines)
-    if not {name, "path", "labels"} <= set(columns):
-        raise DataError(
-            "not a frame list",
-            where=path,
-            expected="the header 'original_vido_id video_id frame_id path labels'",
-            found=header.strip()[:80],
-        )
-    places = [columns.index(column) for column in (name, "path", "labels")]
-    current: str | None = None
-    for row in lines:
-        if not row:
-            continue
-        if len(row) != len(columns):
-            raise DataError(
-                "a line of a frame list has another number of fields than its header",
-                where=f"{path}, line {lines.line_num}",
-                expected=len(columns),
-                found=len(row),
-            )
-        item_id, frame, said = (row[place] for place in places)
-        if item_id != current:
-            if current is not None:
-                _pack(paths, frames, current)
-            if item_id in frames:  # its lines go on after another video's
-                paths[item_id] = list(frames.pop(item_id).paths())
-            current = item_id
-        paths.setdefault(item_id, []).append(frame)
-        known = labels.setdefault(item_id, set())
-        try:
-            known.update(int(label) for label in said.replace('"', "").split(",") if label.strip())
-        except ValueError as error:
-            raise DataError(
-                "labels of a frame list are no numbers",
-                where=f"{path}, line {lines.line_num}",
-                found=said,
-            ) from error
-    if current is not None:
-        _pack(paths, frames, current)
-    return {i: (frames[i].below(folder), tuple(sorted(labels[i]))) for i in labels}
-
-
-def _pack(paths: dict[str, list[str]], frames: dict[str, Frames], item_id: str) -> None:
-    frames[item_id] = Frames.of(paths.pop(item_id))
+    return dataclasses.replace(item, labels=(), spans=(), problem=problem) if problem else item

@@ -7,19 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptv_hub.datasets.listing import (
-    Frames,
-    Item,
-    Listing,
-    Media,
-    Split,
-    check_names,
-    find,
-    fold,
-    read_frame_list,
-    read_json,
-)
-from ptv_hub.errors import DataError
+from ptv_hub.datasets.annotations import Media, check_names, find, fold, read_json
+from ptv_hub.datasets.frame_lists import read_frame_list
+from ptv_hub.datasets.listing import Frames, Item, Listing, Split
+from ptv_hub.errors import AnnotationMissing, DataError
 from ptv_hub.zoo.entry import Entry
 
 _FOLDERS = ("frames", "videos", "20bn-something-something-v2", "")
@@ -47,7 +38,7 @@ def read(data: Path, videos: Path | None, split: Split, entry: Entry) -> Listing
         items = [Item(i, media.path(i), *said) for i, said in labels.items()]
         return Listing(entry.dataset, tuple(items), tuple(files))
     root = videos or next(path for path in roots if path.is_dir())
-    frames = {i: found for i, (found, _) in read_frame_list(frame_list, root).items()}
+    frames = {i: found.frames for i, found in read_frame_list(frame_list, root).items()}
     notes = []
     left_out = len(labels.keys() - frames.keys())
     if left_out:
@@ -68,7 +59,7 @@ def _item(item_id: str, frames: Frames, labels: dict[str, Said]) -> Item:
 def _required(folder: Path, pattern: str) -> Path:
     found = find(folder, (pattern,))
     if found is None:
-        raise DataError(
+        raise AnnotationMissing(
             "a file of Something-Something v2 is missing",
             where=folder,
             expected=f"{pattern}, as in something-something-v2-labels.json",

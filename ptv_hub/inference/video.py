@@ -84,7 +84,7 @@ def find_videos(sources: Iterable[str]) -> list[str | list[str]]:
         elif path.is_dir():
             found += _in_folder(source, path)
         elif glob.has_magic(source):
-            matches = sorted(glob.glob(str(path), recursive=True), key=_natural)
+            matches = sorted(glob.glob(str(path), recursive=True), key=natural)
             if not matches:
                 raise VideoError("nothing matches", where=source)
             images = [match for match in matches if Path(match).suffix.lower() in IMAGES]
@@ -99,7 +99,7 @@ def _in_folder(name: str, path: Path) -> list[str]:
         return [name]
     inside = [
         str(item)
-        for item in sorted(path.iterdir(), key=_natural)
+        for item in sorted(path.iterdir(), key=natural)
         if (_images(item) if item.is_dir() else item.suffix.lower() in VIDEOS)
     ]
     if not inside:
@@ -112,11 +112,11 @@ def _in_folder(name: str, path: Path) -> list[str]:
 def _images(folder: Path) -> list[Path]:
     return sorted(
         (item for item in folder.iterdir() if item.suffix.lower() in IMAGES and item.is_file()),
-        key=_natural,
+        key=natural,
     )
 
 
-def _natural(path: str | Path) -> list[tuple[int, str]]:
+def natural(path: str | Path) -> list[tuple[int, str]]:
     """Key of an order in which 2 comes before 10; equal numbers by their spelling."""
     parts = re.split(r"(\d+)", Path(path).name)
     return [(int(part), part) if part.isdecimal() else (-1, part) for part in parts]

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, default_collate
 
-from ptv_hub.datasets.charades_spans import Spans
 from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import PtvHubError
 from ptv_hub.inference.clips import prepared
@@ -42,13 +41,13 @@ class TrainingClips(Dataset[Sample]):
         num_marks: int | None,
         flip: bool,
         seed: int,
-        spans: Spans | None = None,
+        by_frame: bool = False,
         shuffle_frames: bool = False,
     ) -> None:
         """``num_marks``: how many classes a sample marks any number of; ``None`` for one label.
 
-        ``spans`` say when a class is to be seen; a sample is then marked with what its own
-        frames show, not with all that its video shows. ``shuffle_frames`` puts the frames of
+        ``by_frame``: a sample is marked with what its own frames show, by the items' spans, not
+        with all that its video shows. ``shuffle_frames`` puts the frames of
         each clip in random order: the control of whether a model sees motion.
         """
         self.items = list(items)
@@ -56,7 +55,7 @@ class TrainingClips(Dataset[Sample]):
         self.num_marks = num_marks
         self.flip = flip
         self.seed = seed
-        self.spans = spans
+        self.by_frame = by_frame
         self.shuffle_frames = shuffle_frames
 
     def __len__(self) -> int:
@@ -90,7 +89,7 @@ class TrainingClips(Dataset[Sample]):
             clip = clip.flip(3)
         if self.shuffle_frames:
             clip = clip[:, torch.from_numpy(rng.permutation(clip.shape[1]))]
-        labels = item.labels if self.spans is None else self.spans.seen(item.id, seen)
+        labels = item.labels_at(seen) if self.by_frame else item.labels
         return clip.contiguous(), _target(labels, self.num_marks)
 
 

@@ -229,7 +229,7 @@ class _Run:
             num_marks=self.source.num_marks,
             flip=recipe.random_flip,
             seed=recipe.seed,
-            spans=self.source.spans,
+            by_frame=self.source.by_frame,
         )
         return DataLoader(
             clips,

@@ -6,21 +6,22 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from ptv_hub.datasets.charades_spans import Spans, read_spans
-from ptv_hub.datasets.listing import Item, Listing, read_text
+from ptv_hub.datasets.annotations import read_text
+from ptv_hub.datasets.check import Depth, fault
+from ptv_hub.datasets.decoding import Failure
+from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.datasets.reading import read_listing
-from ptv_hub.errors import DataError, PtvHubError, UsageError
-from ptv_hub.inference.video import open_video
-from ptv_hub.inference.views import clip_at
+from ptv_hub.errors import AnnotationMissing, DataError, UsageError
 from ptv_hub.zoo.entry import Entry, FrameSampling, InputSpec
 
 Check = Literal["full", "open", "none"]
 """How videos are looked at before a run: decoded to the end, only opened, or not."""
+_DEPTHS: dict[Check, Depth] = {"full": "ends", "open": "open"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Source:
     train: tuple[Item, ...]
     val: tuple[Item, ...]
     """Empty where the data has no such split and none was held out."""
-    spans: Spans | None
+    by_frame: bool = False
+    """Whether a sample is marked with what its own frames show, and not with all that its video
+    shows (Charades)."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -86,10 +89,23 @@ def read_source(
     if not val and holdout > 0:
         train_items, val_items = _held_out(train.items, holdout, seed)
         notes.append(f"{len(val_items)} of {len(train.items)} videos are held out to watch")
-    spans = None
-    if isinstance(entry.input.sampling, FrameSampling) and train.dataset == "charades":
-        spans = read_spans(train, entry.input.sampling.fps)
-    return Source(entry, train_items, val_items, spans, tuple(notes))
+    by_frame = isinstance(entry.input.sampling, FrameSampling) and train.dataset == "charades"
+    if by_frame:
+        _check_times(train)
+    return Source(entry, train_items, val_items, by_frame, tuple(notes))
+
+
+def _check_times(train: Listing) -> None:
+    """That the annotation says of every label when it is to be seen."""
+    for item in train.items:
+        untimed = set(item.labels) - {label for label, _, _ in item.spans}
+        if untimed:
+            raise DataError(
+                "an action of the annotation is not understood",
+                where=f"{', '.join(map(str, train.files))}, {item.id}",
+                expected="a class and two times, as in 'c092 11.90 21.20'",
+                found=f"class {min(untimed)} without times",
+            )
 
 
 def _with_classes(
@@ -157,10 +173,8 @@ def _val(entry: Entry, data: Path, videos: str | Path | None, train: Listing) ->
         val = read_listing(entry, data, videos=videos, split="val")
         if val.files == train.files and (data / "test").is_dir():
             val = read_listing(entry, data, videos=videos, split="test")
-    except DataError as error:
-        if error.what == "no annotation in the data folder":
-            return None
-        raise
+    except AnnotationMissing:
+        return None
     return None if val.files == train.files else _usable(val, entry)
 
 
@@ -177,24 +191,16 @@ def _held_out(
     )
 
 
-class _Looks(Dataset[PtvHubError | None]):
-    def __init__(self, items: Sequence[Item], spec: InputSpec, how: Check) -> None:
-        self._items, self._spec, self._how = items, spec, how
+class _Looks(Dataset[Failure | None]):
+    def __init__(self, items: Sequence[Item], spec: InputSpec, depth: Depth) -> None:
+        self._items, self._spec, self._depth = items, spec, depth
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def __getitem__(self, index: int) -> PtvHubError | None:
-        try:
-            with open_video(self._items[index].source) as video:
-                clip_at(video.timestamps, self._spec, 0.5)
-                last = len(video.timestamps.pts) - 1
-                wanted = {0, last} if self._how == "full" else {0}
-                for _ in video.frames(sorted(wanted)):
-                    pass
-        except PtvHubError as error:
-            return error
-        return None
+    def __getitem__(self, index: int) -> Failure | None:
+        failure, _ = fault(self._items[index], self._spec, None, self._depth)
+        return failure
 
 
 def check_videos(
@@ -215,17 +221,18 @@ def check_videos(
     """
     if how == "none":
         return
-    loader: Any = DataLoader(_Looks(items, spec, how), batch_size=None, num_workers=workers)
-    broken: list[tuple[Item, PtvHubError]] = []
-    for index, error in enumerate(loader):
-        if error is not None:
-            broken.append((items[index], error))
+    looks = _Looks(items, spec, _DEPTHS[how])
+    loader: DataLoader[Failure | None] = DataLoader(looks, batch_size=None, num_workers=workers)
+    broken: list[tuple[Item, Failure]] = []
+    for index, failure in enumerate(loader):
+        if failure is not None:
+            broken.append((items[index], failure))
         if progress is not None:
             progress(index + 1, len(items))
     if broken:
         raise DataError(
             f"{len(broken)} of {len(items)} videos cannot be used",
             where="; ".join(item.id for item, _ in broken[:5]) + ("; ..." if broken[5:] else ""),
-            found=str(broken[0][1]).replace("\n", ";"),
+            found=broken[0][1].error.replace("\n", ";"),
             fix="repair or remove them; nothing was trained",
         )

@@ -111,6 +111,36 @@ def test_frame_lists_are_written_from_folders(tmp_path):
         write_usable(CHARADES, files, check(CHARADES, files), tmp_path / "x.csv", frames)
 
 
+def test_each_frame_keeps_its_own_labels(tmp_path):
+    said = ["3,20", "3,20,77", "77", "", "3"]
+    rows = [f'V 0 {i} V/V_{i + 1:06d}.jpg "{labels}"' for i, labels in enumerate(said)]
+    header = "original_vido_id video_id frame_id path labels"
+    (tmp_path / "V").mkdir()
+    for i in range(5):
+        Image.new("RGB", (64, 48)).save(tmp_path / "V" / f"V_{i + 1:06d}.jpg")
+    (tmp_path / "test.csv").write_text("\n".join([header, *rows, ""]))
+    listing = read_listing(CHARADES, tmp_path, videos=tmp_path)
+    found = check(CHARADES, listing)
+    assert write_usable(CHARADES, listing, found, tmp_path / "usable.csv", tmp_path) == 1
+    assert (tmp_path / "usable.csv").read_text() == (tmp_path / "test.csv").read_text()
+
+
+def test_extracted_frames_carry_the_actions_of_their_time(tmp_path):
+    """12 frames in 0.8 s are 24 at 30 a second."""
+    (tmp_path / "Charades_v1_test.csv").write_text(
+        "id,actions\nV,c003 0.00 0.10;c020 0.10 0.20;c077 100.00 101.00\n"
+    )
+    (tmp_path / "V.mp4").symlink_to(VIDEOS / "short_15fps_1s.mp4")
+    listing = read_listing(CHARADES, tmp_path)
+    found = extract(CHARADES, listing, tmp_path / "out")
+    labels = [line.split()[-1] for line in Path(found.frame_list).read_text().splitlines()[1:]]
+    # An action annotated behind the last frame stands at it, so that the video keeps its label.
+    wanted = ['"3"'] * 3 + ['"3,20"'] + ['"20"'] * 3 + ['""'] * 16 + ['"77"']
+    assert labels == wanted
+    (again,) = read_listing(CHARADES, tmp_path / "out").items
+    assert again.labels == listing.items[0].labels == (3, 20, 77)
+
+
 def test_frames_are_extracted_at_30_a_second_and_read_back(tmp_path):
     data, out = ssv2_data(tmp_path), tmp_path / "frames"
     listing = read_listing(SSV2, data)

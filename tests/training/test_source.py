@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from ptv_hub.datasets.charades_spans import Spans, read_spans
-from ptv_hub.datasets.listing import Item, Listing
+from ptv_hub.datasets.listing import Item
+from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import DataError, UsageError, VideoError
 from ptv_hub.fetching.hub import entry
 from ptv_hub.training.clips import Batches, LookClips, TrainingClips, collate
@@ -144,24 +144,47 @@ def test_ssv2_takes_a_random_frame_of_each_segment(tmp_path):
 
 
 def test_charades_marks_what_the_clip_shows():
-    spans = Spans({"v": ((3, 0.0, 1.0), (7, 0.9, 2.0), (9, 5.0, 6.0))})
-    assert spans.seen("v", [0.5]) == (3,)
-    assert spans.seen("v", [0.95, 1.5]) == (3, 7)
-    assert spans.seen("v", [3.0]) == ()
+    item = Item("v", "v.mp4", (3, 7, 9), spans=((3, 0.0, 1.0), (7, 0.9, 2.0), (9, 5.0, 6.0)))
+    assert item.labels_at([0.5]) == (3,)
+    assert item.labels_at([0.95, 1.5]) == (3, 7)
+    assert item.labels_at([3.0]) == ()
 
 
 def test_charades_spans_of_both_annotations(tmp_path):
-    frames = tmp_path / "train.csv"
+    charades = entry("slow_r50_charades")
+    frames = tmp_path / "lists" / "train.csv"
+    frames.parent.mkdir()
     rows = [f'ABC 0 {i} ABC/{i:06d}.jpg "{said}"' for i, said in enumerate(["1", "1,2", "2", "1"])]
     frames.write_text("\n".join(["original_vido_id video_id frame_id path labels", *rows]))
-    spans = read_spans(Listing("charades", (), (frames,)), 30)
-    marks = [spans.seen("ABC", [i / 30]) for i in range(4)]
-    assert marks == [(1,), (1, 2), (2,), (1,)]
+    (item,) = read_listing(charades, frames, split="train").items
+    assert [item.labels_at([i / 30]) for i in range(4)] == [(1,), (1, 2), (2,), (1,)]
     owners = tmp_path / "Charades_v1_train.csv"
     owners.write_text("id,actions\nXYZ,c092 11.90 21.20;c147 0.00 12.60\n")
-    spans = read_spans(Listing("charades", (), (owners,)), 30)
-    assert spans.seen("XYZ", [1.0]) == (147,)
-    assert spans.seen("XYZ", [12.0]) == (92, 147)
+    (item,) = read_listing(charades, owners, split="train").items
+    assert item.labels_at([1.0]) == (147,)
+    assert item.labels_at([12.0]) == (92, 147)
+
+
+def test_charades_actions_without_times_are_no_training_data(tmp_path):
+    owners = tmp_path / "Charades_v1_train.csv"
+    owners.write_text("id,actions\nXYZ,c092 11.90 21.20;c147\nUVW,c001 0.00 1.00\n")
+    charades = entry("slow_r50_charades")
+    assert read_listing(charades, owners, split="train").items[0].labels == (92, 147)
+    with pytest.raises(DataError, match="an action of the annotation is not understood") as caught:
+        read_source(charades, owners)
+    assert "XYZ" in str(caught.value)
+    assert "class 147 without times" in str(caught.value)
+
+
+def test_ssv2_without_validation_labels_holds_videos_out(tmp_path):
+    ssv2 = entry("slow_r50_ssv2")
+    names = {name: str(index) for index, name in enumerate(ssv2.labels)}
+    (tmp_path / "something-something-v2-labels.json").write_text(json.dumps(names))
+    rows = [{"id": str(i), "template": ssv2.labels[i % 3]} for i in range(20)]
+    (tmp_path / "something-something-v2-train.json").write_text(json.dumps(rows))
+    source = read_source(ssv2, tmp_path, holdout=0.2)
+    assert (len(source.train), len(source.val)) == (16, 4)
+    assert source.notes == ("4 of 20 videos are held out to watch",)
 
 
 def test_held_out_videos_are_watched_and_not_trained_on(videos):
