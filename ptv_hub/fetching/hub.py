@@ -26,7 +26,8 @@ from ptv_hub.errors import (
     PtvHubError,
     UsageError,
 )
-from ptv_hub.fetching import offline
+from ptv_hub.fetching import hub_errors, offline
+from ptv_hub.fetching.hub_errors import Refusal
 from ptv_hub.files import sha256_of
 from ptv_hub.zoo.entry import Artifact, Entry, first_faults
 from ptv_hub.zoo.manifest import entries, resolve
@@ -186,7 +187,6 @@ def _file(place: _Place, name: str, *, progress: bool) -> Path:
 def _from_hub(place: _Place, name: str, progress: bool) -> Path:
     try:
         import huggingface_hub
-        from huggingface_hub import errors
     except ImportError as error:
         raise FetchError(
             "models of the Hugging Face Hub need huggingface_hub, which is not installed",
@@ -206,8 +206,7 @@ def _from_hub(place: _Place, name: str, progress: bool) -> Path:
                     local_files_only=variable is not None,
                 )
             )
-    # Its own errors, and those of the HTTP library below it, are of these two families.
-    except (OSError, ValueError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+    except hub_errors.families() as error:
         raise _why(place, name, variable, error) from error
 
 
@@ -232,61 +231,26 @@ def _bars(wanted: bool) -> Iterator[None]:
 
 def _why(place: _Place, name: str, variable: str | None, error: Exception) -> PtvHubError:
     """Our error for what huggingface_hub said."""
-    from huggingface_hub import errors
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     where = f"{name} of {place.address}"
-    if isinstance(error, errors.HFValidationError):
-        return _no_address(place.address, _first_line(error))
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if isinstance(error, errors.LocalEntryNotFoundError):
-        if variable:
-            return OfflineError(
-                f"{place.address} is not in the cache of huggingface_hub, and {variable} is set",
-                where=where,
-                fix=f"load it once where there is a network, or unset {variable}",
-            )
-        cause = error.__cause__
-        status = getattr(getattr(cause, "response", None), "status_code", None)
-        error = cause if isinstance(cause, Exception) else error
-    if isinstance(error, errors.GatedRepoError) or status == 403:
-        return FetchError(
-            "the repository does not let you in",
+    if variable and isinstance(error, LocalEntryNotFoundError):
+        return OfflineError(
+            f"{place.address} is not in the cache of huggingface_hub, and {variable} is set",
             where=where,
-            found=_first_line(error),
-            fix="ask for access on its page, then 'hf auth login' or set HF_TOKEN",
+            fix=f"load it once where there is a network, or unset {variable}",
         )
-    if isinstance(error, errors.RepositoryNotFoundError) or status == 401:
-        return FetchError(
-            "there is no such repository, or it is private",
-            where=where,
-            fix="check its name; for a private one, 'hf auth login' or set HF_TOKEN",
-        )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return FetchError(
-            f"the repository has no revision {place.revision or 'main'}",
-            where=where,
-            fix="name a branch, a tag or a commit of it",
-        )
-    if isinstance(error, errors.EntryNotFoundError) and not variable and status == 404:
-        return FetchError(
-            f"the repository holds no {name}",
-            where=where,
-            expected=f"{CONFIG_FILE} and {WEIGHTS_FILE}, as 'ptv-hub push' makes them",
-        )
-    if status == 429:
-        return FetchError(
-            "the Hub answers no more for now: too many requests (429)",
-            where=where,
-            fix="wait some minutes; with a token ('hf auth login') the limit is higher",
-        )
-    return FetchError(
-        "a file could not be fetched from the Hugging Face Hub",
-        where=where,
-        found=_first_line(error),
-        fix="try again; what has arrived is kept",
+    found = hub_errors.first_line(error)
+    refusal, words = hub_errors.in_words(
+        error, hub_errors.FETCHING, name=name, revision=place.revision or "main"
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    if refusal is Refusal.NO_ADDRESS:
+        return _no_address(place.address, found)
+    expected = f"{CONFIG_FILE} and {WEIGHTS_FILE}, as 'ptv-hub push' makes them"
+    return FetchError(
+        words.what,
+        where=where,
+        expected=expected if refusal is Refusal.NO_FILE else None,
+        found=found,
+        fix=words.fix,
+    )

@@ -17,7 +17,8 @@ from pydantic import Field
 
 from ptv_hub._version import __version__
 from ptv_hub.errors import PtvHubError, PublishError
-from ptv_hub.fetching import hub, offline
+from ptv_hub.fetching import hub, hub_errors, offline
+from ptv_hub.fetching.hub_errors import Refusal
 from ptv_hub.files import sha256_of
 from ptv_hub.zoo.entry import Record
 from ptv_hub.zoo.repository import FILES
@@ -133,7 +134,7 @@ def _asked(
     try:
         return _Remote(exists=None) if variable else _Remote.of(api, repo_id, revision, names)
     except Exception as error:
-        if without and _status(error) is None and _is_connection(error):
+        if without and hub_errors.refusal_of(error) is Refusal.NO_CONNECTION:
             return _Remote(exists=None)
         raise
 
@@ -213,76 +214,16 @@ def _commit(
 @contextmanager
 def _refusals(repo_id: str) -> Iterator[None]:
     """Turn what huggingface_hub raises into one clear error."""
-    from huggingface_hub import errors
-
     try:
         yield
     except PtvHubError:
         raise
-    except errors.HFValidationError as error:
+    except hub_errors.families() as error:
+        refusal, words = hub_errors.in_words(error, hub_errors.PUSHING)
         raise PublishError(
-            "not the name of a repository", where=repo_id, expected="org/name", found=error
+            words.what,
+            where=repo_id,
+            expected="org/name" if refusal is Refusal.NO_ADDRESS else None,
+            found=hub_errors.first_line(error),
+            fix=words.fix,
         ) from error
-    # The HTTP library's errors, a server's bad answers, and a lost connection are of these.
-    except (OSError, ValueError, RuntimeError, errors.HTTPError) as error:  # type: ignore[attr-defined]
-        raise _refusal(repo_id, error) from error
-
-
-_REASONS = {
-    401: (
-        "the Hub does not know you",
-        "'hf auth login', or set HF_TOKEN to a token that may write",
-    ),
-    403: (
-        "the Hub does not let you write there",
-        "use a token with write access, and an organisation that you are a member of",
-    ),
-    404: (
-        "there is no such repository or revision",
-        "check the name; for a pull request it must exist",
-    ),
-    409: ("somebody else is changing the repository", "look at its history, then push again"),
-    412: ("the repository has changed meanwhile", "look at its history, then push again"),
-    413: ("the Hub finds the file too large", "ask the Hub's support about its limits"),
-    429: (
-        "the Hub answers no more for now: too many requests",
-        "wait some minutes, then push again",
-    ),
-}
-"""HTTP status -> what it means here, what to do."""
-
-
-def _status(error: BaseException) -> int | None:
-    """HTTP status behind an error, or behind one that it came from."""
-    cause: BaseException | None = error
-    while cause is not None:
-        status: int | None = getattr(getattr(cause, "response", None), "status_code", None)
-        if status is not None:
-            return status
-        cause = cause.__cause__ or cause.__context__
-    return None
-
-
-def _is_connection(error: BaseException) -> bool:
-    from huggingface_hub import errors
-
-    return isinstance(error, (OSError, errors.HTTPError))  # type: ignore[attr-defined]
-
-
-def _refusal(repo_id: str, error: BaseException) -> PublishError:
-    status = _status(error)
-    last = error.__cause__ or error
-    broken = ""
-    if status is None and (_is_connection(error) or _is_connection(last)):
-        broken = ": no connection to the Hub, or it broke"
-    what, fix = _REASONS.get(
-        status or 0,
-        (f"a model could not be pushed{broken}", "push again; what has arrived is not sent twice"),
-    )
-    lines = [line.strip() for line in str(last).splitlines() if line.strip()]
-    return PublishError(
-        f"{what} ({status})" if status else what,
-        where=repo_id,
-        found=f"{type(last).__name__}: {lines[0][:300]}" if lines else type(last).__name__,
-        fix=fix,
-    )
