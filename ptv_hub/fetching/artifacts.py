@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from ptv_hub.errors import FetchError, HashMismatch, OfflineError, WriteError
 from ptv_hub.fetching import cache, hub, offline
-from ptv_hub.fetching.cache import CachedFile, Expectation, Pin
+from ptv_hub.fetching.cache import Allowed, CachedFile, Expectation, Pin
 from ptv_hub.fetching.completeness import HEAD, is_page, truncated
 from ptv_hub.fetching.download import download, without_login
 from ptv_hub.fetching.part import Report, discard
@@ -52,23 +52,26 @@ def fetch(entry: Entry, *, progress: bool = True) -> Fetched:
     """
     if entry.artifacts and repository.is_address(entry.artifacts[0].base_url):
         return _from_repository(entry.artifacts[0], progress)
-    allowed, reasons = _allowed(entry)
-    for artifact in allowed:
-        found = _from_cache(artifact)
+    allowed = cache.allowed(entry.artifacts)
+    reasons = dict.fromkeys((a.url for a in entry.artifacts), "the lock file does not name it")
+    for file in allowed:
+        found = _from_cache(file)
         if found is not None:
-            return _told(found, entry, {**reasons, **_not_here(allowed, artifact)})
-    for artifact in allowed:
-        if offline.forbidden_by() and not _address(artifact).startswith("file:"):
-            reasons[artifact.url] = "not in the cache, and offline"
+            return _told(found, entry, reasons)
+        reasons[file.artifact.url] = "not in the cache, while this one is"
+    for file in allowed:
+        url = file.artifact.url
+        if offline.forbidden_by() and not _address(file.artifact).startswith("file:"):
+            reasons[url] = "not in the cache, and offline"
             continue
         try:
-            return _told(_bring(entry, artifact, progress), entry, reasons)
+            return _told(_bring(entry, file, progress), entry, reasons)
         except HashMismatch:
             raise  # not a reason to look elsewhere, but to look closely
         except FetchError as error:
             if len(entry.artifacts) == 1:
                 raise
-            reasons[artifact.url] = ": ".join(filter(None, (error.what, error.found)))
+            reasons[url] = ": ".join(filter(None, (error.what, error.found)))
     raise _nothing(entry, allowed, reasons)
 
 
@@ -86,22 +89,6 @@ def _from_repository(artifact: Artifact, progress: bool) -> Fetched:
     )
 
 
-def _allowed(entry: Entry) -> tuple[list[Artifact], dict[str, str]]:
-    """The files that may be used, in order; and why others may not."""
-    allowed, reasons = [], {}
-    for artifact in entry.artifacts:
-        if cache.expectation(artifact) is None:
-            reasons[artifact.url] = "the lock file does not name it"
-        else:
-            allowed.append(artifact)
-    return allowed, reasons
-
-
-def _not_here(allowed: list[Artifact], chosen: Artifact) -> dict[str, str]:
-    before = allowed[: allowed.index(chosen)]
-    return {artifact.url: "not in the cache, while this one is" for artifact in before}
-
-
 def _told(found: Fetched, entry: Entry, reasons: dict[str, str]) -> Fetched:
     """Say aloud when it is not the preferred file."""
     preferred = entry.artifacts[0]
@@ -112,7 +99,7 @@ def _told(found: Fetched, entry: Entry, reasons: dict[str, str]) -> Fetched:
     return found.model_copy(update={"second_choice": why})
 
 
-def _nothing(entry: Entry, allowed: list[Artifact], reasons: dict[str, str]) -> FetchError:
+def _nothing(entry: Entry, allowed: list[Allowed], reasons: dict[str, str]) -> FetchError:
     if not entry.artifacts:
         return FetchError(
             f"the manifest names no file with weights of {entry.name}",
@@ -129,7 +116,7 @@ def _nothing(entry: Entry, allowed: list[Artifact], reasons: dict[str, str]) -> 
     if variable := offline.forbidden_by():
         return OfflineError(
             f"the weights of {entry.name} are not in the cache, and {variable} is set",
-            where=cache.location(allowed[0]),
+            where=allowed[0].path,
             found=told,
             fix=f"'ptv-hub fetch {entry.name}' where there is a network, or unset {variable}",
         )
@@ -153,25 +140,24 @@ def _address(artifact: Artifact) -> str:
 # ---------------------------------------------------------------------------- the cache
 
 
-def _from_cache(artifact: Artifact) -> Fetched | None:
+def _from_cache(wanted: Allowed) -> Fetched | None:
     """The file in the cache, if it is there and right; ``None`` to fetch it.
 
     Raises:
         HashMismatch: it is what was fetched, but not what it must be; or it is damaged
             and there is no network to fetch it anew.
     """
-    file = cache.look_up(artifact)
+    file, expected, pin = cache.look_up(wanted), wanted.expected, wanted.pin
     if file is None:
         return None
-    as_hashed = file.pin is not None and cache.is_as_hashed(file)
-    sha256 = file.pin.sha256 if as_hashed and file.pin else sha256_of(file.path)
-    expected = _expectation(artifact)
+    as_hashed = cache.is_as_hashed(file)
+    sha256 = pin.sha256 if as_hashed and pin is not None else sha256_of(file.path)
     if expected.sha256 in (None, sha256) and expected.size in (None, file.size):
         if not as_hashed:  # put there by hand, copied with another time stamp, or used first
             if expected.sha256 is None and not _sound(file):
                 return None
-            _try_to_record(file, sha256)
-        return _fetched(artifact, file.path, sha256, expected, from_cache=True)
+            pin = _try_to_record(file, sha256)
+        return _fetched(wanted, sha256, pin, from_cache=True)
     error = HashMismatch(
         "a file of the cache is not what it must be",
         where=file.path,
@@ -192,19 +178,15 @@ def _sound(file: CachedFile) -> bool:
     return file.size > 0 and not page and truncated(file.path) is None
 
 
-def _try_to_record(file: CachedFile, sha256: str) -> None:
+def _try_to_record(file: CachedFile, sha256: str) -> Pin | None:
+    """The pin that is on record now: this one, if the cache can be written."""
     source = file.pin.source if file.pin else "put into the cache by hand"
     try:
-        cache.record(file.key, cache.pin_of(file.path, sha256, source))
+        return cache.record(file.key, cache.pin_of(file.path, sha256, source))
     except WriteError:
         # A cache that others keep for us to read: hashed again next time.
         log.info("%s: the cache cannot be written; its pin is not recorded", file.path)
-
-
-def _expectation(artifact: Artifact) -> Expectation:
-    expected = cache.expectation(artifact)
-    assert expected is not None, "asked only of files that the lock file allows"
-    return expected
+        return file.pin
 
 
 def _named(expected: Expectation) -> str:
@@ -213,16 +195,13 @@ def _named(expected: Expectation) -> str:
     return f"{what}{size} ({expected.vouched_by})"
 
 
-def _fetched(
-    artifact: Artifact, path: Path, sha256: str, expected: Expectation, *, from_cache: bool
-) -> Fetched:
-    pin = cache.pins().get(cache.key(artifact))
+def _fetched(file: Allowed, sha256: str, pin: Pin | None, *, from_cache: bool) -> Fetched:
     since = f"first use here, {pin.since}" if pin else "first use here"
     return Fetched(
-        path=path,
-        artifact=artifact,
+        path=file.path,
+        artifact=file.artifact,
         sha256=sha256,
-        vouched_by=(expected.vouched_by if expected.sha256 else None) or since,
+        vouched_by=(file.expected.vouched_by if file.expected.sha256 else None) or since,
         from_cache=from_cache,
     )
 
@@ -230,13 +209,14 @@ def _fetched(
 # ---------------------------------------------------------------------------- the network
 
 
-def _bring(entry: Entry, artifact: Artifact, progress: bool) -> Fetched:
-    path = cache.location(artifact)
+def _bring(entry: Entry, wanted: Allowed, progress: bool) -> Fetched:
+    path, artifact = wanted.path, wanted.artifact
     with cache.locked(path):
-        found = _from_cache(artifact)  # another process may have brought it while we waited
+        wanted = cache.as_it_is_now(wanted)
+        found = _from_cache(wanted)  # another process may have brought it while we waited
         if found is not None:
             return found
-        expected = _expectation(artifact)
+        expected = wanted.expected
         address = _address(artifact)
         part = path.with_name(path.name + cache.PART_SUFFIX)
         with _bar(f"{entry.name} ({artifact.zoo} zoo)", progress) as report:
@@ -245,20 +225,20 @@ def _bring(entry: Entry, artifact: Artifact, progress: bool) -> Fetched:
                     address, part, size=expected.size, sha256=expected.sha256, report=report
                 )
             except HashMismatch as error:
-                raise _other_bytes(error, artifact, expected) from error
+                raise _other_bytes(error, wanted) from error
         try:
             # The pin first: a file without one would be hashed once more, a pin can wait.
-            cache.record(cache.key(artifact), cache.pin_of(part, sha256, without_login(address)))
+            pin = cache.record(wanted.key, cache.pin_of(part, sha256, without_login(address)))
             os.replace(part, path)
             discard(part)
         except OSError as error:
             raise WriteError.because(error, path) from error
-    return _fetched(artifact, path, sha256, expected, from_cache=False)
+    return _fetched(wanted, sha256, pin, from_cache=False)
 
 
-def _other_bytes(error: HashMismatch, artifact: Artifact, expected: Expectation) -> HashMismatch:
-    known: Pin | None = cache.pins().get(cache.key(artifact))
-    if expected.sha256 is None or known is None or expected.sha256 != known.sha256:
+def _other_bytes(error: HashMismatch, wanted: Allowed) -> HashMismatch:
+    expected, pin = wanted.expected, wanted.pin
+    if expected.sha256 is None or pin is None or expected.sha256 != pin.sha256:
         fix = "do not use it; tell those who publish the file, and look at another mirror"
     else:
         fix = (
@@ -278,7 +258,7 @@ def _bar(what: str, progress: bool) -> Iterator[Report | None]:
         return
     from tqdm import tqdm
 
-    bar: Any = None
+    bar: tqdm[NoReturn] | None = None
 
     def report(there: int, total: int | None, arrived: int) -> None:
         nonlocal bar

@@ -129,6 +129,24 @@ def test_a_file_arrives_whole_and_the_next_fetch_asks_nobody(server):
     assert len(server.requests) == 1
 
 
+def test_a_cached_file_costs_one_look_at_the_record_of_pins(server, tmp_path, monkeypatch):
+    item = model(server, PATH, OTHER)
+    get(item)
+    read, seen = Path.read_bytes, []
+
+    def counted(path: Path) -> bytes:
+        seen.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    assert fetch(item, progress=False).from_cache
+    assert seen == ["pins.json"]
+    monkeypatch.setenv("PTV_HUB_LOCK", write_lock(tmp_path, {item.artifacts[0].url: SHA256}))
+    seen.clear()
+    assert fetch(item, progress=False).vouched_by == "lock file ptv-hub.lock"
+    assert sorted(seen) == ["pins.json", "ptv-hub.lock"]
+
+
 def test_compressed_forms_are_not_asked_for(server):
     get(model(server))
     assert server.requests[0].headers["Accept-Encoding"] == "identity"

@@ -9,9 +9,10 @@ from filelock import FileLock, Timeout
 
 from ptv_hub.errors import HashMismatch, WriteError
 from ptv_hub.fetching.cache.pinned import Pin, pins
-from ptv_hub.fetching.cache.places import HOUSEKEEPING, PART_SUFFIX, folder, key, location, locked
+from ptv_hub.fetching.cache.places import HOUSEKEEPING, PART_SUFFIX, folder, locked
+from ptv_hub.fetching.cache.vouching import Allowed
 from ptv_hub.files import sha256_of
-from ptv_hub.zoo.entry import Artifact, Record
+from ptv_hub.zoo.entry import Record
 
 TEMPORARY_FOR_S = 3600
 """Seconds after which a temporary text file is nobody's: it lives for milliseconds."""
@@ -27,13 +28,11 @@ class CachedFile(Record):
     """``None`` for a file that was put there by hand and never used."""
 
 
-def look_up(artifact: Artifact) -> CachedFile | None:
-    """The artifact's file if it lies in the cache whole; its pin says what it was when hashed."""
-    path = location(artifact)
-    if not path.is_file():
+def look_up(file: Allowed) -> CachedFile | None:
+    """The file if it lies in the cache whole; its pin says what it was when hashed."""
+    if not file.path.is_file():
         return None
-    name = key(artifact)
-    return CachedFile(key=name, path=path, size=path.stat().st_size, pin=pins().get(name))
+    return CachedFile(key=file.key, path=file.path, size=file.path.stat().st_size, pin=file.pin)
 
 
 def is_as_hashed(file: CachedFile) -> bool:

@@ -56,8 +56,11 @@ def pins() -> dict[str, Pin]:
         ) from error
 
 
-def record(name: str, pin: Pin) -> None:
-    """Record what a file is; of one that was seen before with these bytes, the first day stays."""
+def record(name: str, pin: Pin) -> Pin:
+    """Record what a file is; of one that was seen before with these bytes, the first day stays.
+
+    Returns the pin as it is recorded.
+    """
     path = _pins_path()
     with locked(path):
         known = pins()
@@ -66,6 +69,7 @@ def record(name: str, pin: Pin) -> None:
             pin = pin.model_copy(update={"since": before.since})
         known[name] = pin
         _write_pins(path, known)
+    return pin
 
 
 def _write_pins(path: Path, known: dict[str, Pin]) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from ptv_hub.errors import FetchError, HashMismatch
 from ptv_hub.fetching.cache.pinned import Pin, pins
-from ptv_hub.fetching.cache.places import key
+from ptv_hub.fetching.cache.places import key, location
 from ptv_hub.files import write_text
 from ptv_hub.zoo.entry import Artifact, Record, Sha256, first_fault
 
@@ -43,6 +43,17 @@ class Expectation(Record):
     """``None`` where nobody vouches: the bytes are pinned on first use."""
 
 
+class Allowed(Record):
+    """One file that may be used: where it lies, what it must be, what it was when last hashed."""
+
+    artifact: Artifact
+    key: str
+    path: Path
+    """Where it lies once it is fetched."""
+    expected: Expectation
+    pin: Pin | None = None
+
+
 def read_lock() -> tuple[str, LockFile] | None:
     """Name and content of the lock file of ``PTV_HUB_LOCK``; ``None`` when none is set.
 
@@ -64,16 +75,50 @@ def read_lock() -> tuple[str, LockFile] | None:
         ) from error
 
 
-def expectation(artifact: Artifact) -> Expectation | None:
-    """What the artifact must be: by the lock file, as published, or as pinned on first use.
-
-    ``None``: there is a lock file, and it does not name the artifact.
+def allowed(artifacts: Iterable[Artifact]) -> list[Allowed]:
+    """Those of the files that may be used, in order; lock file and pins are read once for all.
 
     Raises:
         HashMismatch: the lock file and the manifest name different hashes.
         FetchError: the lock file or the record of pins cannot be read.
     """
-    lock = read_lock()
+    lock, known = read_lock(), pins()
+    found = (_allowed(artifact, lock, known) for artifact in artifacts)
+    return [file for file in found if file is not None]
+
+
+def as_it_is_now(file: Allowed) -> Allowed:
+    """The same after a wait: other processes may have pinned it meanwhile."""
+    return _allowed(file.artifact, read_lock(), pins()) or file
+
+
+def _allowed(
+    artifact: Artifact, lock: tuple[str, LockFile] | None, known: dict[str, Pin]
+) -> Allowed | None:
+    expected = _expectation(artifact, lock, known)
+    if expected is None:
+        return None
+    name = key(artifact)
+    return Allowed(
+        artifact=artifact,
+        key=name,
+        path=location(artifact),
+        expected=expected,
+        pin=known.get(name),
+    )
+
+
+def expectation(artifact: Artifact) -> Expectation | None:
+    """What the artifact must be: by the lock file, as published, or as pinned on first use.
+
+    ``None``: there is a lock file, and it does not name the artifact. Raises as ``allowed``.
+    """
+    return _expectation(artifact, read_lock(), pins())
+
+
+def _expectation(
+    artifact: Artifact, lock: tuple[str, LockFile] | None, known: dict[str, Pin]
+) -> Expectation | None:
     if lock is not None:
         name, content = lock
         item = content.files.get(artifact.url)
@@ -88,7 +133,7 @@ def expectation(artifact: Artifact) -> Expectation | None:
                 fix="find out which is right before you trust either",
             )
         return Expectation(sha256=item.sha256, size=item.size, vouched_by=f"lock file {name}")
-    return _without_lock(artifact, pins())
+    return _without_lock(artifact, known)
 
 
 def _without_lock(artifact: Artifact, known: dict[str, Pin]) -> Expectation:
