@@ -15,7 +15,19 @@ from typing import Annotated
 import typer
 
 from ptv_hub._version import __version__
-from ptv_hub.cli import bench, cache, data, evaluate, predict, publish, train, verify, weights, zoo
+from ptv_hub.cli import (
+    bench,
+    cache,
+    data,
+    evaluate,
+    features,
+    predict,
+    publish,
+    train,
+    verify,
+    weights,
+    zoo,
+)
 from ptv_hub.errors import PtvHubError, UsageError
 
 app = typer.Typer(
@@ -57,7 +69,11 @@ def _options(
         os.environ["PTV_HUB_LOCK"] = str(lock.absolute())
 
 
-for family in (zoo, predict, bench, cache, weights, verify, evaluate, data, train, publish):
+FAMILIES = (
+    *(zoo, predict, features, bench, cache, weights),
+    *(verify, evaluate, data, train, publish),
+)
+for family in FAMILIES:
     family.register(app)
 
 

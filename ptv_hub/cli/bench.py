@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ptv_hub.cli.options import (
+    ADVANCED,
+    BatchViews,
+    ConfigFile,
+    Device,
+    Json,
+    Name,
+    Opts,
+    Threads,
+)
 from ptv_hub.cli.tables import print_json, print_table
-from ptv_hub.cli.which_model import NAME, ConfigFile, Opts, asked
+from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import PtvHubError, UsageError
 
 if TYPE_CHECKING:
+    from ptv_hub.engines.measure import Case
     from ptv_hub.models.builders import VideoModel
 
 
@@ -20,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    name: Annotated[str | None, typer.Argument(help=NAME)] = None,
+    name: Name = None,
     opts: Opts = None,
     config: ConfigFile = None,
     backend: Annotated[
@@ -33,21 +45,22 @@ def bench(
         list[str] | None,
         typer.Option(help="fp32, bf16 or fp16 (GPUs); may be given again. [default: fp32]"),
     ] = None,
-    batch_views: Annotated[int, typer.Option(min=1, help="Views at once.")] = 3,
+    batch_views: BatchViews = 3,
     calls: Annotated[int, typer.Option(min=1, help="Calls to measure, after the first.")] = 10,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the CPU. [default: all]")
-    ] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
     keep_memory: Annotated[
         bool,
-        typer.Option(help="Whether the process keeps freed memory, as predict and eval do."),
+        typer.Option(
+            help="Whether the process keeps freed memory, as predict and eval do.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = True,
     weights: Annotated[
         Path | None,
         typer.Option(help="A local file. [default: drawn weights, which are as fast]"),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
+    json: Json = False,
 ) -> None:
     """Measure how fast a model runs here: views a second, latency, memory, first call.
 
@@ -62,51 +75,70 @@ def bench(
 
         ptv-hub bench --config X3D_M.yaml DATA.TEST_CROP_SIZE 312
     """
-    from dataclasses import asdict
-
-    from ptv_hub.engines.measure import EAGER, Case, measure
-    from ptv_hub.engines.optimized import BACKENDS, installed
+    from ptv_hub.engines.machine import Machine
+    from ptv_hub.engines.measure import Case
     from ptv_hub.weights.load import load
 
-    known = (EAGER, *BACKENDS)
-    wanted = backend or [
-        EAGER,
-        *(b for b in installed(device.split(":")[0]) if b != "compile"),
-    ]
-    for one in wanted:
-        if one not in known:
-            raise UsageError("no such backend", expected=", ".join(known), found=one)
-    item = asked(name, opts, config=config, weights=weights, needs_weights=False)
-    if item.weights is not None:
-        model = load(item.to_run, weights=item.weights)
+    backends = _backends(backend, device)
+    wanted = asked(name, opts, config=config, weights=weights, needs_weights=False)
+    if wanted.weights is not None:
+        model = load(wanted.to_run, weights=wanted.weights)
     else:
-        model = load(item.to_run, pretrained=False)
+        model = load(wanted.to_run, pretrained=False)
         _draw(model)
-    rows, failed = [], 0
-    reference = None
-    for one in wanted:
-        for kind in ["fp32"] if one == EAGER else dtype or ["fp32"]:
-            typer.echo(f"{one} {kind} ...", err=True)
-            case = Case(one, kind, batch_views, calls, threads, device, keep_memory)
-            try:
-                found = asdict(measure(model, case))
-            except PtvHubError as error:
-                typer.echo(f"ptv-hub: {error}", err=True)
-                failed += 1
-                continue
-            scores = found.pop("scores")
-            reference = reference or scores
-            found["difference"] = max(
-                abs(a - b)
-                for row, first in zip(scores, reference, strict=True)
-                for a, b in zip(row, first, strict=True)
-            )
-            rows.append(found)
+    cases = [
+        Case(Machine(device, threads, one, kind, keep_memory), batch_views, calls)
+        for one in backends
+        for kind in (dtype if dtype and one is not None else ["fp32"])
+    ]
+    rows = _measured(model, cases)
     if json:
         print_json({"model": model.entry.name, "device": device, "rows": rows})
     elif rows:
         _print(model.entry.name, rows)
-    raise typer.Exit(int(failed > 0))
+    raise typer.Exit(int(len(rows) < len(cases)))
+
+
+_EAGER = "eager"
+"""The model as it was loaded: no backend."""
+
+
+def _backends(names: list[str] | None, device: str) -> list[str | None]:
+    """Those asked for, or all that can be used here but the one that takes long to compile."""
+    from ptv_hub.engines.optimized import BACKENDS, installed
+
+    known = (_EAGER, *BACKENDS)
+    for name in names or ():
+        if name not in known:
+            raise UsageError("no such backend", expected=", ".join(known), found=name)
+    quick = [name for name in installed(device.split(":")[0]) if name != "compile"]
+    return [None if name == _EAGER else name for name in names or [_EAGER, *quick]]
+
+
+def _measured(model: VideoModel, cases: list[Case]) -> list[dict[str, Any]]:
+    """A row for each case that could be measured, with the difference from the first's scores."""
+    from ptv_hub.engines.measure import measure
+
+    rows: list[dict[str, Any]] = []
+    reference = None
+    for case in cases:
+        backend, dtype = case.machine.backend or _EAGER, case.machine.dtype
+        typer.echo(f"{backend} {dtype} ...", err=True)
+        try:
+            found = asdict(measure(model, case))
+        except PtvHubError as error:
+            typer.echo(f"ptv-hub: {error}", err=True)
+            continue
+        scores = found.pop("scores")
+        reference = reference or scores
+        difference = max(
+            abs(a - b)
+            for row, first in zip(scores, reference, strict=True)
+            for a, b in zip(row, first, strict=True)
+        )
+        told = {"backend": backend, "dtype": dtype, "batch_views": case.batch_views}
+        rows.append({**told, **found, "difference": difference})
+    return rows
 
 
 def _print(name: str, rows: list[dict[str, object]]) -> None:

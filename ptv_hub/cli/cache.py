@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ptv_hub.cli.options import All, Json
 from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.errors import FetchError, UsageError
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from ptv_hub.fetching.cache import CachedFile
     from ptv_hub.zoo.entry import Artifact, Entry
 
-Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="NAME", help="Models; none for all there are.")
 ]
@@ -40,7 +40,7 @@ def fetch(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="NAME", help="Models to fetch.")
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every model of the manifests.")] = False,
+    all_: All = False,
     json: Json = False,
 ) -> None:
     """Bring weights into the cache, verified; print their paths.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptv_hub.cli.options import Data, Json, Name, Strict, Videos, Workers, part
+from ptv_hub.cli.options import Data, DatasetName, Json, Limit, Strict, Videos, Workers, part
 from ptv_hub.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    name: Name,
+    name: DatasetName,
     data: Data,
     videos: Videos = None,
     decode: Annotated[
@@ -35,7 +35,7 @@ def check(
         Path | None, typer.Option(help="Write the list of the usable videos to this file.")
     ] = None,
     workers: Workers = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N videos.")] = None,
+    limit: Limit = None,
     strict: Strict = False,
     json: Json = False,
 ) -> None:
@@ -69,12 +69,12 @@ def check(
 
 
 def extract(
-    name: Name,
+    name: DatasetName,
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the frame folders and their list.")],
     videos: Videos = None,
     workers: Workers = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N videos.")] = None,
+    limit: Limit = None,
     strict: Strict = False,
     json: Json = False,
 ) -> None:

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.cli.options import Json, Videos, part
-from ptv_hub.cli.which_model import NAME, ConfigFile, Opts, asked
+from ptv_hub.cli.loading import load_on
+from ptv_hub.cli.options import (
+    ADVANCED,
+    Backend,
+    ClipSampling,
+    ConfigFile,
+    Dtype,
+    Json,
+    Limit,
+    Name,
+    OptionalData,
+    Opts,
+    Strict,
+    Videos,
+    Views,
+    WeightsFile,
+    part,
+)
+from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -21,55 +39,49 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    name: Annotated[str | None, typer.Argument(help=NAME)] = None,
+    name: Name = None,
     opts: Opts = None,
     config: ConfigFile = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the annotation files, or one of them; or a folder a class."),
-    ] = None,
+    data: OptionalData = None,
     videos: Videos = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="A local file, in place of the model's own."
-        ),
-    ] = None,
-    views: Annotated[
-        str | None, typer.Option(help="Clips x crops, as in 10x3; published if not given.")
-    ] = None,
-    clip_sampling: Annotated[
-        str | None, typer.Option(help="Clip starts as in pytorchvideo's 'release' or 'main'.")
-    ] = None,
+    weights: WeightsFile = None,
+    views: Views = None,
+    clip_sampling: ClipSampling = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the journal and the reports; eval-NAME if not given."),
     ] = None,
     batch_views: Annotated[
-        int | None, typer.Option(min=1, help="Views of a video at once; one clip's if not given.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Views of a video at once; one clip's if not given.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Decoding processes; half of the cores if not given.")
+        int | None,
+        typer.Option(
+            min=0,
+            help="Decoding processes; half of the cores if not given.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; cuda where there is one if not given.")
     ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option(
-            help="Run on torch, compile, openvino, or auto: faster, with the same scores."
-        ),
-    ] = None,
-    dtype: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first N videos of the list.")
-    ] = None,
+    backend: Backend = None,
+    dtype: Dtype = "fp32",
+    limit: Limit = None,
     sample: Annotated[
         int | None, typer.Option(min=1, help="Only N videos, drawn at random.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of --sample.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of --sample.", rich_help_panel=ADVANCED)] = 0,
     keep_views: Annotated[
-        bool, typer.Option("--keep-views", help="Also keep the scores of each view.")
+        bool,
+        typer.Option(
+            "--keep-views", help="Also keep the scores of each view.", rich_help_panel=ADVANCED
+        ),
     ] = False,
     report: Annotated[
         Path | None, typer.Option(help="Only write the report of this folder's journals.")
@@ -78,9 +90,7 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="Only join the journals of this folder, and of others, into --out."),
     ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 if any listed video has no score.")
-    ] = False,
+    strict: Strict = False,
     json: Json = False,
 ) -> None:
     """Score a data set by the published protocol, and compare with the published numbers.
@@ -115,10 +125,10 @@ def evaluate(
             fix="ptv-hub eval --help",
         )
     from ptv_hub.datasets.reading import read_listing
+    from ptv_hub.engines.machine import Machine
     from ptv_hub.evaluation.loop import evaluate as run
     from ptv_hub.evaluation.report import write_report
     from ptv_hub.inference.predict import protocol_for
-    from ptv_hub.weights.load import load
 
     wanted = asked(name, opts, config=config, weights=weights)
     item, data, videos = wanted.entry, data or wanted.data, videos or wanted.videos
@@ -134,9 +144,10 @@ def evaluate(
     for note in listing.notes:
         typer.echo(f"note: {note}", err=True)
     folder = out or Path(f"eval-{item.name}")
+    machine = Machine(device=device, backend=backend, dtype=dtype)
     try:
         found = run(
-            _on_backend(load(item, weights=wanted.weights).to(_device(device)), backend, dtype),
+            load_on(machine, item, wanted.weights),
             listing,
             protocol,
             out=folder,
@@ -166,45 +177,10 @@ def _no_run(name: str | None, config: Path | None, data: Path | None) -> None:
 
 
 def _print(result: EvalResult, json: bool) -> None:
-    from ptv_hub.cli.tables import print_json
-
     if json:
         print_json(result)
     else:
         _print_tables(result)
-
-
-def _device(name: str | None) -> Any:
-    """The device of this process; of several ranks each has a GPU of its own."""
-    import torch
-
-    there = torch.cuda.is_available()
-    if name is None:
-        name = "cuda" if there else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError("no such device", expected="cpu, cuda or cuda:N", found=name) from error
-    if device.type == "cuda":
-        if not there:
-            raise UsageError("this torch sees no GPU", found=name, fix="--device cpu")
-        if device.index is None:
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
-    return device
-
-
-def _on_backend(model: Any, backend: str | None, dtype: str) -> Any:
-    from ptv_hub.engines.memory import keep_freed_memory
-    from ptv_hub.engines.optimized import optimize
-
-    keep_freed_memory()  # this process is ours
-    if backend is None:
-        return model
-    made = optimize(model, backend, dtype=dtype)
-    if made.trials:
-        typer.echo(f"runs on {made.backend}, the fastest with the same scores", err=True)
-    return made
 
 
 def _reported(folder: Path) -> EvalResult:
@@ -234,7 +210,6 @@ def _merged(folders: list[Path], out: Path | None) -> EvalResult:
 
 def _print_tables(result: EvalResult) -> None:
     """Numbers, counts and what to bear in mind, to stdout."""
-    from ptv_hub.cli.tables import print_table
     from ptv_hub.evaluation.report import numbers, title
 
     found = numbers(result)

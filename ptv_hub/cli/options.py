@@ -1,9 +1,9 @@
-"""Options that several commands share, said once."""
+"""Options that several commands share, said once; what is rarely used stands under "Advanced"."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,23 +12,146 @@ from ptv_hub.errors import UsageError
 if TYPE_CHECKING:
     from ptv_hub.datasets.listing import Listing
 
-Name = Annotated[
+ADVANCED = "Advanced"
+"""The panel of a command's help for options that few need."""
+
+# ---------------------------------------------------------------------------- which model
+
+NAME = "Hub name, zoo name, config path, address, or a checkpoint that a run wrote."
+Name = Annotated[str | None, typer.Argument(help=NAME)]
+RequiredName = Annotated[str, typer.Argument(help=NAME)]
+All = Annotated[bool, typer.Option("--all", help="Every model of the manifests.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="A PySlowFast config in place of NAME; KEY VALUE on top."),
+]
+Opts = Annotated[
+    list[str] | None,
+    typer.Argument(help="PySlowFast's keys and values: SOLVER.BASE_LR 0.05", metavar="KEY VALUE"),
+]
+Weights = Annotated[
+    str | None, typer.Option(help="A local file, or an address, in place of the model's own.")
+]
+WeightsFile = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="A local file, in place of the model's own."),
+]
+
+# ---------------------------------------------------------------------------- videos and views
+
+VideoWords = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="VIDEO",
+        help="Files, URLs, globs, folders of frames (JPEG, PNG), or folders of any of these; "
+        "with --config KEY VALUE pairs may follow.",
+    ),
+]
+Views = Annotated[
+    str | None, typer.Option(help="Clips x crops, as 10x3. [default: the published protocol's]")
+]
+ClipSampling = Annotated[
+    Literal["release", "main"] | None,
+    typer.Option(
+        help="Clip starts as in pytorchvideo 0.1.5 (release) or as since April 2022.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Fps = Annotated[
+    float | None,
+    typer.Option(
+        help="Frames per second of a folder of frames. [default: 30]",
+        min=0.001,
+        rich_help_panel=ADVANCED,
+    ),
+]
+AllowBroken = Annotated[
+    bool,
+    typer.Option(
+        "--allow-broken",
+        help="Keep what can be decoded of damaged files.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+
+# ---------------------------------------------------------------------------- where it runs
+
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads of the CPU. [default: all]", rich_help_panel=ADVANCED),
+]
+Backend = Annotated[
+    str | None,
+    typer.Option(help="Run on torch, compile, openvino, or auto: faster, with the same scores."),
+]
+Dtype = Annotated[str, typer.Option(help="fp32, bf16 or fp16 (GPUs).", rich_help_panel=ADVANCED)]
+BatchViews = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Views at once; more is faster on a GPU, and takes more memory.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+
+# ---------------------------------------------------------------------------- data sets
+
+DATA = "Folder of the annotation files, or one of them; or a folder a class."
+DatasetName = Annotated[
     str, typer.Argument(help="A model's name, or a data set's: kinetics400, ssv2, charades.")
 ]
-Data = Annotated[
-    Path, typer.Option(help="Folder of the annotation files, or one of them; or a folder a class.")
-]
+Data = Annotated[Path, typer.Option(help=DATA)]
+OptionalData = Annotated[Path | None, typer.Option(help=DATA)]
 Videos = Annotated[
     Path | None, typer.Option(help="Folder below which the videos or frame folders lie.")
 ]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N videos of the list.")]
 Workers = Annotated[
     int | None, typer.Option(min=0, help="Processes; as many as cores if not given.")
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any video cannot be used.")]
+
+# ---------------------------------------------------------------------------- training
+
+FreezeStages = Annotated[int, typer.Option(help="Blocks from the input on that do not learn.")]
+Labels = Annotated[Path | None, typer.Option(help="Class names, one a line, in index order.")]
+Holdout = Annotated[
+    float,
+    typer.Option(
+        help="Part of the videos to watch where there is no val split.", rich_help_panel=ADVANCED
+    ),
+]
+TrainingDevice = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it runs.")]
+CheckVideos = Annotated[
+    Literal["full", "open", "none"],
+    typer.Option(
+        "--check",
+        help="Look at all videos first: full (decode), open (first frame) or none.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+SaveEvery = Annotated[
+    float,
+    typer.Option(help="Seconds between checkpoints within an epoch.", rich_help_panel=ADVANCED),
+]
+Restart = Annotated[bool, typer.Option("--restart", help="Overwrite what the output folder holds.")]
+Control = Annotated[
+    bool,
+    typer.Option(
+        "--control",
+        help="Measure the result with shuffled frames, too.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+
+# ---------------------------------------------------------------------------- what comes out
+
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
 def part(listing: Listing, limit: int | None, sample: int | None, seed: int) -> Listing:
+    """The part of a listing that ``--limit`` or ``--sample`` asks for."""
     if limit is not None and sample is not None:
         raise UsageError("--limit and --sample contradict each other", fix="leave one out")
     if limit is not None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ptv_hub.cli.which_model import NAME, ConfigFile, Opts, asked
+from ptv_hub.cli.options import All, ConfigFile, Json, Name, Opts, Weights
+from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import UsageError
 
 if TYPE_CHECKING:
     from ptv_hub.publish.upload import Pushed
-
-Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,10 +26,8 @@ def push(
     repo_id: Annotated[
         str, typer.Option(help="org/name; with --all a pattern: 'org/{name}', or just org.")
     ],
-    name: Annotated[str | None, typer.Argument(help=NAME)] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="A local file, in place of the model's own.")
-    ] = None,
+    name: Name = None,
+    weights: Weights = None,
     results: Annotated[
         Path | None,
         typer.Option(help="The result.json of an evaluation of these weights, for the card."),
@@ -48,7 +45,7 @@ def push(
     folder: Annotated[
         Path | None, typer.Option(help="Keep the files here: 'local-dir:FOLDER' loads them.")
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every model of the manifests.")] = False,
+    all_: All = False,
     json: Json = False,
 ) -> None:
     """Publish a model on the Hugging Face Hub: weights, config, and a card with what was proven.
@@ -81,8 +78,6 @@ def push(
     if all_ and mixed:
         raise UsageError(f"--all and {mixed[0]} contradict each other", fix="leave one out")
 
-    from ptv_hub.cli.tables import print_json
-
     if name is not None:
         from ptv_hub.publish.push import push as run
 
@@ -106,37 +101,21 @@ def push(
     _push_all(repo_id, private=private, dry_run=dry_run, json=json)
 
 
-class Dtype(str, Enum):
-    fp32 = "fp32"
-    fp16 = "fp16"
-    bf16 = "bf16"
-
-
-class Pathways(str, Enum):
-    together = "together"
-    separate = "separate"
-
-
-class Output(str, Enum):
-    scores = "scores"
-    logits = "logits"
-
-
 def export(
     to: Annotated[str, typer.Option(help="onnx, torch-export or openvino.")],
-    name: Annotated[str | None, typer.Argument(help=NAME)] = None,
+    name: Name = None,
     opts: Opts = None,
     config: ConfigFile = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Where to; NAME.onnx, .pt2 or .xml without.")
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="A local file, in place of the model's own.")
-    ] = None,
+    weights: Weights = None,
     views_batch: Annotated[
         str, typer.Option(help="Views at once: a number, or dynamic for any.")
     ] = "dynamic",
-    dtype: Annotated[Dtype, typer.Option(help="What the file computes in.")] = Dtype.fp32,
+    dtype: Annotated[
+        Literal["fp32", "fp16", "bf16"], typer.Option(help="What the file computes in.")
+    ] = "fp32",
     with_preprocessing: Annotated[
         bool,
         typer.Option(
@@ -144,11 +123,12 @@ def export(
         ),
     ] = False,
     pathways: Annotated[
-        Pathways, typer.Option(help="Of a SlowFast: one clip, or an input each.")
-    ] = Pathways.together,
+        Literal["together", "separate"],
+        typer.Option(help="Of a SlowFast: one clip, or an input each."),
+    ] = "together",
     output: Annotated[
-        Output, typer.Option(help="The protocol's scores, or logits.")
-    ] = Output.scores,
+        Literal["scores", "logits"], typer.Option(help="The protocol's scores, or logits.")
+    ] = "scores",
     json: Json = False,
 ) -> None:
     """Write a model as a file for another engine; it is run there and compared with the model.
@@ -170,7 +150,6 @@ def export(
             expected="1 or more, or dynamic",
             found=views_batch,
         )
-    from ptv_hub.cli.tables import print_json, print_table
     from ptv_hub.engines.export import export as run
     from ptv_hub.engines.export_formats import format_of
     from ptv_hub.engines.export_graph import Options
@@ -184,11 +163,11 @@ def export(
         out,
         to=to,
         options=Options(
-            dtype=dtype.value,
+            dtype=dtype,
             batch=None if views_batch == "dynamic" else int(views_batch),
             with_preprocessing=with_preprocessing,
-            pathways=pathways.value,
-            output=output.value,
+            pathways=pathways,
+            output=output,
         ),
     )
     if json:
@@ -223,7 +202,6 @@ def site(
 
         ptv-hub --manifest mine.json site -o site
     """
-    from ptv_hub.cli.tables import print_json, print_table
     from ptv_hub.publish.site.write import write_site
     from ptv_hub.zoo.manifest import entries
 
@@ -240,7 +218,6 @@ def site(
 
 
 def _push_all(pattern: str, *, private: bool, dry_run: bool, json: bool) -> None:
-    from ptv_hub.cli.tables import print_json, print_table
     from ptv_hub.errors import PtvHubError
     from ptv_hub.publish.push import push_all
     from ptv_hub.publish.upload import Pushed
@@ -285,8 +262,6 @@ def _summary(done: Pushed) -> str:
 
 
 def _show(done: Pushed) -> None:
-    from ptv_hub.cli.tables import print_table
-
     there = "is there"
     if done.created is None:
         there = "not asked: no connection"

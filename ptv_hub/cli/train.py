@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ptv_hub.cli.options import (
+    ADVANCED,
+    NAME,
+    CheckVideos,
+    Control,
+    Data,
+    FreezeStages,
+    Holdout,
+    Json,
+    Labels,
+    Opts,
+    RequiredName,
+    Restart,
+    SaveEvery,
+    TrainingDevice,
+    Videos,
+)
 from ptv_hub.cli.tables import print_json, print_table
-from ptv_hub.cli.which_model import NAME, Opts, asked, tell_ignored, weights_file
+from ptv_hub.cli.which_model import asked, tell_ignored, weights_file
+from ptv_hub.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from ptv_hub.training.result import Progress, TrainingResult
     from ptv_hub.training.source import Source
     from ptv_hub.zoo.entry import Entry
     from ptv_hub.zoo.pyslowfast import Config
-
-Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
-Data = Annotated[
-    Path, typer.Option("--data", help="A folder of videos for each class, or annotation files.")
-]
-Videos = Annotated[
-    Path | None, typer.Option(help="Where the videos of the annotation lie.", show_default=False)
-]
-NumClasses = Annotated[
-    str, typer.Option(help="A number, or 'auto': as many as the data has.", metavar="N|auto")
-]
-Labels = Annotated[Path | None, typer.Option(help="Class names, one a line, in index order.")]
-Weights = Annotated[str | None, typer.Option(help="Begin from this file, or model of the zoo.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Check = Annotated[
-    str,
-    typer.Option(help="Look at all videos first: full (decode), open (first frame) or none."),
-]
-Restart = Annotated[bool, typer.Option("--restart", help="Overwrite what the output folder holds.")]
-Control = Annotated[
-    bool, typer.Option("--control", help="Measure the result with shuffled frames, too.")
-]
-Holdout = Annotated[
-    float, typer.Option(help="Part of the videos to watch where there is no val split.")
-]
-SaveEvery = Annotated[float, typer.Option(help="Seconds between checkpoints within an epoch.")]
-FreezeStages = Annotated[int, typer.Option(help="Blocks from the input on that do not learn.")]
+    from ptv_hub.zoo.recipe import Recipe
 
 
 def register(app: typer.Typer) -> None:
@@ -52,9 +48,11 @@ def register(app: typer.Typer) -> None:
 
 def finetune(
     name: Annotated[str, typer.Argument(help=f"The model to begin from. {NAME}")],
+    data: Data,
     opts: Opts = None,
-    data: Data = ...,  # type: ignore[assignment]
-    num_classes: NumClasses = "auto",
+    num_classes: Annotated[
+        str, typer.Option(help="A number, or 'auto': as many as the data has.", metavar="N|auto")
+    ] = "auto",
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")] = Path(
         "finetuned"
     ),
@@ -62,24 +60,37 @@ def finetune(
     batch_size: Annotated[int | None, typer.Option(help="8 if not given.")] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate; 0.01.")] = None,
     crop: Annotated[
-        int | None, typer.Option(help="Side of crops in training and tests, pixels.")
+        int | None,
+        typer.Option(help="Side of crops in training and tests, pixels.", rich_help_panel=ADVANCED),
     ] = None,
     flip: Annotated[
-        bool | None, typer.Option("--flip/--no-flip", help="Mirror half of the clips.")
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip", help="Mirror half of the clips.", rich_help_panel=ADVANCED
+        ),
     ] = None,
     freeze_stages: FreezeStages = 0,
     freeze_bn: Annotated[
-        bool, typer.Option("--freeze-bn", help="Keep batch-norm statistics.")
+        bool,
+        typer.Option("--freeze-bn", help="Keep batch-norm statistics.", rich_help_panel=ADVANCED),
     ] = False,
-    mixed_precision: Annotated[bool, typer.Option("--mixed-precision")] = False,
-    workers: Annotated[int | None, typer.Option(help="Decoding processes.")] = None,
-    seed: Annotated[int | None, typer.Option(help="0 if not given.")] = None,
-    weights: Weights = None,
+    mixed_precision: Annotated[
+        bool, typer.Option("--mixed-precision", rich_help_panel=ADVANCED)
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Decoding processes.", rich_help_panel=ADVANCED)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="0 if not given.", rich_help_panel=ADVANCED)
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Begin from this file, or model of the zoo.")
+    ] = None,
     labels: Labels = None,
     videos: Videos = None,
     holdout: Holdout = 0.1,
-    device: Device = "auto",
-    check: Check = "full",
+    device: TrainingDevice = "auto",
+    check: CheckVideos = "full",
     save_every: SaveEvery = 600.0,
     restart: Restart = False,
     control: Control = False,
@@ -101,50 +112,57 @@ def finetune(
         torchrun --nproc-per-node 2 -m ptv_hub finetune x3d_s --data videos/ -o run
     """
     from ptv_hub.training.finetuning import finetuning
+    from ptv_hub.training.source import read_source
 
     item = asked(name).entry
-    pairs: list[object] = []
-    for key, value in (
-        ("SOLVER.MAX_EPOCH", epochs),
-        ("TRAIN.BATCH_SIZE", batch_size),
-        ("SOLVER.BASE_LR", lr),
-        ("DATA.RANDOM_FLIP", flip),
-        ("DATA_LOADER.NUM_WORKERS", workers),
-        ("RNG_SEED", seed),
-        ("MODEL.FROZEN_BN", freeze_bn or None),
-        ("TRAIN.MIXED_PRECISION", mixed_precision or None),
-        ("SOLVER.WARMUP_EPOCHS", min(1.0, 0.1 * epochs) if epochs is not None else None),
-        ("SOLVER.WARMUP_START_LR", 0.1 * lr if lr is not None else None),
-    ):
-        if value is not None:
-            pairs += [key, value]
-    if crop is not None:
-        jitter = [crop, round(crop * item.input.train_jitter[1] / item.input.train_jitter[0])]
-        pairs += ["DATA.TRAIN_CROP_SIZE", crop, "DATA.TEST_CROP_SIZE", crop]
-        pairs += ["DATA.TRAIN_JITTER_SCALES", jitter]
+    pairs = _pairs(
+        {
+            "SOLVER.MAX_EPOCH": epochs,
+            "TRAIN.BATCH_SIZE": batch_size,
+            "SOLVER.BASE_LR": lr,
+            "DATA.RANDOM_FLIP": flip,
+            "DATA_LOADER.NUM_WORKERS": workers,
+            "RNG_SEED": seed,
+            "MODEL.FROZEN_BN": freeze_bn or None,
+            "TRAIN.MIXED_PRECISION": mixed_precision or None,
+            "SOLVER.WARMUP_EPOCHS": None if epochs is None else min(1.0, 0.1 * epochs),
+            "SOLVER.WARMUP_START_LR": None if lr is None else 0.1 * lr,
+            "DATA.TRAIN_CROP_SIZE": crop,
+            "DATA.TEST_CROP_SIZE": crop,
+            "DATA.TRAIN_JITTER_SCALES": None if crop is None else _jitter(item, crop),
+        }
+    )
     settings = finetuning(
         item, output=str(output), frozen_stages=freeze_stages, opts=[*pairs, *(opts or ())]
     )
-    _run(
-        settings,
+    source = read_source(
+        settings.entry,
         data,
-        weights if weights is not None else name,
-        classes=_classes(num_classes),
-        labels=labels,
         videos=videos,
+        num_classes=_classes(num_classes),
+        labels=labels,
         holdout=holdout,
-        device=device,
-        check=check,
-        save_every=save_every,
-        restart=restart,
-        control=control,
-        json=json,
+        seed=settings.recipe.seed,
     )
+    way = _Way(device, check, save_every, restart, control)
+    _run(settings, source, weights if weights is not None else name, way, json=json)
+
+
+def _pairs(values: Mapping[str, object]) -> list[object]:
+    """Keys and values of those that are given, as PySlowFast takes them."""
+    given = [(key, value) for key, value in values.items() if value is not None]
+    return [word for pair in given for word in pair]
+
+
+def _jitter(item: Entry, crop: int) -> list[int]:
+    """Short sides for another crop, in the entry's proportion."""
+    low, high = item.input.train_jitter
+    return [crop, round(crop * high / low)]
 
 
 def train(
+    config: Annotated[Path, typer.Option("--config", help="A PySlowFast config.")],
     opts: Opts = None,
-    config: Annotated[Path, typer.Option("--config", help="A PySlowFast config.")] = ...,  # type: ignore[assignment]
     num_classes: Annotated[
         str | None,
         typer.Option(help="In place of MODEL.NUM_CLASSES.", metavar="N|auto"),
@@ -152,8 +170,8 @@ def train(
     labels: Labels = None,
     freeze_stages: FreezeStages = 0,
     holdout: Holdout = 0.0,
-    device: Device = "auto",
-    check: Check = "open",
+    device: TrainingDevice = "auto",
+    check: CheckVideos = "open",
     save_every: SaveEvery = 600.0,
     restart: Restart = False,
     control: Control = False,
@@ -173,7 +191,7 @@ def train(
 
         torchrun --nproc-per-node 8 -m ptv_hub train --config SLOW_8x8_R50.yaml OUTPUT_DIR run
     """
-    from ptv_hub.errors import ConfigError
+    from ptv_hub.training.source import read_source
     from ptv_hub.zoo.pyslowfast import from_config
 
     settings = from_config(config, opts or ())
@@ -188,25 +206,21 @@ def train(
             expected="DATA.PATH_TO_DATA_DIR",
             fix="add: DATA.PATH_TO_DATA_DIR FOLDER",
         )
-    _run(
-        settings,
-        Path(paths.data),
-        paths.weights or None,
-        classes=None if num_classes is None else _classes(num_classes),
+    source = read_source(
+        settings.entry,
+        paths.data,
+        videos=paths.prefix or None,
+        num_classes=None if num_classes is None else _classes(num_classes),
         labels=labels,
-        videos=Path(paths.prefix) if paths.prefix else None,
         holdout=holdout,
-        device=device,
-        check=check,
-        save_every=save_every,
-        restart=restart,
-        control=control,
-        json=json,
+        seed=settings.recipe.seed,
     )
+    way = _Way(device, check, save_every, restart, control)
+    _run(settings, source, paths.weights or None, way, json=json)
 
 
 def config(
-    name: Annotated[str, typer.Argument(help=NAME)],
+    name: RequiredName,
     opts: Opts = None,
     complete: Annotated[
         bool, typer.Option("--complete", help="Write PySlowFast's defaults, too.")
@@ -230,16 +244,14 @@ def config(
     typer.echo(to_yaml(changed(settings, opts or ()), complete=complete), nl=False)
 
 
-def _default(item: Entry) -> Any:
+def _default(item: Entry) -> Recipe:
     from ptv_hub.zoo.recipe import Recipe
 
     several = item.protocol.metric == "mean_average_precision"
     return Recipe(loss="bce_logit" if several else "cross_entropy")
 
 
-def _classes(text: str) -> Any:
-    from ptv_hub.errors import UsageError
-
+def _classes(text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
     if not text.isdecimal():
@@ -247,43 +259,22 @@ def _classes(text: str) -> Any:
     return int(text)
 
 
-def _run(
-    settings: Config,
-    data: Path,
-    weights: str | None,
-    *,
-    classes: Any,
-    labels: Path | None,
-    videos: Path | None,
-    holdout: float,
-    device: str,
-    check: str,
-    save_every: float,
-    restart: bool,
-    control: bool,
-    json: bool,
-) -> None:
-    from ptv_hub.errors import UnknownName
+@dataclass(frozen=True)
+class _Way:
+    """How a run goes, whatever is trained."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    check: Literal["full", "open", "none"]
+    save_every_s: float
+    restart: bool
+    control: bool
+
+
+def _run(settings: Config, source: Source, weights: str | None, way: _Way, *, json: bool) -> None:
     from ptv_hub.files import write_text
     from ptv_hub.training.engine import train
-    from ptv_hub.training.source import read_source
     from ptv_hub.zoo.pyslowfast import to_yaml
 
-    for text, known, kind in (
-        (device, ("auto", "cpu", "cuda"), "device"),
-        (check, ("full", "open", "none"), "way to check videos"),
-    ):
-        if text not in known:
-            raise UnknownName(kind, text, known)
-    source = read_source(
-        settings.entry,
-        data,
-        videos=videos,
-        num_classes=classes,
-        labels=labels,
-        holdout=holdout,
-        seed=settings.recipe.seed,
-    )
     talk = _Talk()
     talk.begin(settings, source)
     settings = settings.model_copy(update={"entry": source.entry})
@@ -291,13 +282,13 @@ def _run(
         settings,
         source,
         weights=None if weights is None else weights_file(weights),
-        device=device,  # type: ignore[arg-type]
         resume=settings.paths.resume,
-        restart=restart,
-        check=check,  # type: ignore[arg-type]
-        save_every_s=save_every,
-        control=control,
         report=talk,
+        device=way.device,
+        check=way.check,
+        save_every_s=way.save_every_s,
+        restart=way.restart,
+        control=way.control,
     )
     if not talk.speaks:
         return
@@ -312,9 +303,6 @@ class _Talk:
     """Progress on stderr: a line that is rewritten in a terminal, a line an epoch elsewhere."""
 
     def __init__(self) -> None:
-        import os
-        import sys
-
         self.speaks = os.environ.get("RANK", "0") == "0"
         self._live = sys.stderr.isatty()
 

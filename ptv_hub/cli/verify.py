@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.cli.which_model import NAME, ConfigFile, Opts, asked
+from ptv_hub.cli.options import All, ConfigFile, Json, Name, Opts, Videos, WeightsFile
+from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,30 +21,23 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    name: Annotated[str | None, typer.Argument(help=NAME)] = None,
+    name: Name = None,
     opts: Opts = None,
     config: ConfigFile = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="A local file, in place of the model's own."
-        ),
-    ] = None,
+    weights: WeightsFile = None,
     spec: Annotated[bool, typer.Option("--spec", help="Only what needs no weights.")] = False,
-    all_: Annotated[bool, typer.Option("--all", help="Every model of the manifests.")] = False,
+    all_: All = False,
     record: Annotated[
         bool, typer.Option("--record", help="Keep the outputs, to compare with the next time.")
     ] = False,
     data: Annotated[
         Path | None, typer.Option(help="Measure the accuracy: folder of the annotation files.")
     ] = None,
-    videos: Annotated[
-        Path | None, typer.Option(help="Folder below which the videos or frame folders lie.")
-    ] = None,
+    videos: Videos = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the journal of --data; eval-NAME if not given.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
+    json: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Write Markdown to stdout.")] = False,
 ) -> None:
     """Recompute every claim about a model that can be recomputed, and say which kinds held.

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ptv_hub.cli.options import Json
 from ptv_hub.cli.tables import print_json, print_table
-
-Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,16 +18,6 @@ from ptv_hub.errors import CheckpointError, ConfigError, UsageError
 if TYPE_CHECKING:
     from ptv_hub.zoo.entry import Entry, Protocol
     from ptv_hub.zoo.pyslowfast import Config, Paths
-
-NAME = "Hub name, zoo name, config path, address, or a checkpoint that a run wrote."
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", help="A PySlowFast config in place of NAME; KEY VALUE on top."),
-]
-Opts = Annotated[
-    list[str] | None,
-    typer.Argument(help="PySlowFast's keys and values: SOLVER.BASE_LR 0.05", metavar="KEY VALUE"),
-]
 
 _SUFFIXES = (".pyth", ".pth", ".pt", ".safetensors")
 
@@ -84,7 +74,11 @@ def asked(
 
 
 def asked_with_videos(
-    name: str | None, words: Sequence[str] | None, *, config: Path | None, weights: Path | None
+    name: str | None,
+    words: Sequence[str] | None,
+    *,
+    config: Path | None,
+    weights: str | Path | None,
 ) -> tuple[Asked, list[str]]:
     """As ``asked`` of ``NAME VIDEO...``, or of ``--config X.yaml VIDEO... [KEY VALUE]...``."""
     if config is None:

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ptv_hub.cli.options import Json, RequiredName
 from ptv_hub.cli.tables import print_json, print_table
-from ptv_hub.cli.which_model import NAME, asked
+from ptv_hub.cli.which_model import asked
 
 if TYPE_CHECKING:
     from ptv_hub.zoo.entry import Artifact, Entry
-
-Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -102,7 +101,7 @@ def _accuracy(item: Entry) -> str:
 
 
 def show(
-    name: Annotated[str, typer.Argument(help=NAME)],
+    name: RequiredName,
     json: Json = False,
 ) -> None:
     """Show all that is known of one model: input, protocol, published figures, files, errata.

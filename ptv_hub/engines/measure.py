@@ -9,38 +9,29 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 import torch
 
-from ptv_hub.engines.memory import keep_freed_memory
-from ptv_hub.engines.optimized import optimize
+from ptv_hub.engines.machine import Machine, run_on
 from ptv_hub.errors import PtvHubError, UsageError
-from ptv_hub.models.builders import ActionModel, VideoModel
+from ptv_hub.models.builders import VideoModel, build
 from ptv_hub.zoo.entry import Entry
-
-EAGER = "eager"
-"""The model as it was loaded."""
 
 
 @dataclass(frozen=True)
 class Case:
     """What is to be measured."""
 
-    backend: str
-    dtype: str
+    machine: Machine
     batch_views: int
     calls: int
-    threads: int | None
-    device: str
-    keep_memory: bool
+    """After the first."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    backend: str
-    dtype: str
-    batch_views: int
+    """What was measured of one case."""
+
     views_per_second: float
     """From the median call."""
     median_ms: float
@@ -81,31 +72,25 @@ def measure(model: VideoModel, case: Case) -> Measurement:
     return found
 
 
-def _child(connection: Connection, entry: Entry, weights: dict[str, Any], case: Case) -> None:
+def _child(
+    connection: Connection, entry: Entry, weights: dict[str, torch.Tensor], case: Case
+) -> None:
     try:
         connection.send(_measured(entry, weights, case))
     except PtvHubError as error:
         connection.send(error)
 
 
-def _measured(entry: Entry, weights: dict[str, Any], case: Case) -> Measurement:
-    from ptv_hub.models.builders import build
-
-    if case.threads is not None:
-        torch.set_num_threads(case.threads)
-    if case.keep_memory:
-        keep_freed_memory()
+def _measured(entry: Entry, weights: dict[str, torch.Tensor], case: Case) -> Measurement:
     net = build(entry, activation=entry.protocol.activation, device="meta").eval()
     net.load_state_dict(weights, assign=True)
-    net.to(case.device)
-    model: ActionModel = net
-    if case.backend != EAGER:
-        model = optimize(net, case.backend, dtype=case.dtype)
+    model = run_on(net, case.machine)
+    device = next(model.parameters()).device
     spec = entry.input
     views = torch.randn(
         (case.batch_views, 3, spec.num_frames, spec.crop_size, spec.crop_size),
         generator=torch.Generator().manual_seed(0),
-    ).to(case.device)
+    ).to(device)
 
     def call() -> tuple[float, torch.Tensor]:
         start = time.perf_counter()
@@ -117,9 +102,6 @@ def _measured(entry: Entry, weights: dict[str, Any], case: Case) -> Measurement:
         seconds = sorted(call()[0] for _ in range(case.calls))
     median = statistics.median(seconds)
     return Measurement(
-        backend=getattr(model, "backend", EAGER),
-        dtype=case.dtype,
-        batch_views=case.batch_views,
         views_per_second=case.batch_views / median,
         median_ms=1000 * median,
         p90_ms=1000 * _percentile(seconds, 0.9),

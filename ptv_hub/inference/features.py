@@ -131,9 +131,6 @@ def _removing(handle: Any) -> AbstractContextManager[Any]:
     return stack
 
 
-FORMATS = ("npz", "safetensors")
-
-
 def save_features(found: Features, path: str | os.PathLike[str]) -> None:
     """Write features as ``.npz`` or ``.safetensors``, whole or not at all.
 

@@ -12,36 +12,25 @@ import torch
 
 from ptv_hub.zoo.manifest import entries
 from tests import ROOT
-
-
-def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ptv_hub", *map(str, words)],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+from tests.command import ptv_hub
 
 
 def test_list_as_json_is_every_entry():
-    done = run("list", "--json")
-    assert done.returncode == 0
-    listed = json.loads(done.stdout)
+    done = ptv_hub("list", "--json")
+    assert done.code == 0
+    listed = json.loads(done.out)
     assert [item["name"] for item in listed] == [item.name for item in entries()]
     assert listed[0]["published"]["top1"] == 71.46
 
 
 def test_list_as_a_table_names_every_model_and_leaves_no_trailing_blanks():
-    done = run("list")
-    assert done.returncode == 0
-    assert all(item.name in done.stdout for item in entries())
-    assert not any(line != line.rstrip() for line in done.stdout.splitlines())
-    filtered = run("list", "x3d_*", "--max-gflops", "1")
-    assert "x3d_xs" in filtered.stdout
-    assert "x3d_s " not in filtered.stdout
+    done = ptv_hub("list")
+    assert done.code == 0
+    assert all(item.name in done.out for item in entries())
+    assert not any(line != line.rstrip() for line in done.out.splitlines())
+    filtered = ptv_hub("list", "x3d_*", "--max-gflops", "1")
+    assert "x3d_xs" in filtered.out
+    assert "x3d_s " not in filtered.out
 
 
 def test_a_long_title_is_not_folded_in_a_pipe(capsys):
@@ -54,20 +43,20 @@ def test_a_long_title_is_not_folded_in_a_pipe(capsys):
 
 
 def test_list_without_a_match_says_so_on_stderr():
-    done = run("list", "nothing*")
-    assert (done.returncode, done.stdout) == (0, "")
-    assert "no model matches" in done.stderr
+    done = ptv_hub("list", "nothing*")
+    assert (done.code, done.out) == (0, "")
+    assert "no model matches" in done.err
 
 
 def test_show_tells_the_errata():
-    done = run("show", "Charades/SLOWFAST_8x8_R50")
-    assert done.returncode == 0
-    assert "printed 34.00, found 34.01" in done.stdout
-    assert json.loads(run("show", "x3d_m", "--json").stdout)["labels"][0] == "abseiling"
+    done = ptv_hub("show", "Charades/SLOWFAST_8x8_R50")
+    assert done.code == 0
+    assert "printed 34.00, found 34.01" in done.out
+    assert json.loads(ptv_hub("show", "x3d_m", "--json").out)["labels"][0] == "abseiling"
 
 
 def test_env_names_the_versions():
-    facts = json.loads(run("env", "--json").stdout)
+    facts = json.loads(ptv_hub("env", "--json").out)
     assert facts["torch"] == torch.__version__.split("+")[0]
     assert facts["manifests"] == str(ROOT / "manifests")
 
@@ -83,10 +72,10 @@ def test_env_names_the_versions():
     ],
 )
 def test_misuse_ends_with_2(words, says):
-    done = run(*words)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
+    done = ptv_hub(*words)
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+    assert "Traceback" not in done.err
 
 
 def test_what_cannot_be_done_ends_with_1(tmp_path):
@@ -99,26 +88,26 @@ def test_what_cannot_be_done_ends_with_1(tmp_path):
             ["digest", tmp_path / name],
             ["convert", tmp_path / name, "--to", "official", "-o", tmp_path / "out.pyth"],
         ):
-            done = run(*words)
-            assert (done.returncode, done.stdout) == (1, "")
-            assert done.stderr.startswith("ptv-hub: ")
-            assert str(tmp_path / name) in done.stderr
-            assert "Traceback" not in done.stderr
+            done = ptv_hub(*words)
+            assert (done.code, done.out) == (1, "")
+            assert done.err.startswith("ptv-hub: ")
+            assert str(tmp_path / name) in done.err
+            assert "Traceback" not in done.err
     assert not (tmp_path / "out.pyth").exists()
 
 
 def test_convert_digest_and_identify(drawn, tmp_path):
     source, out = drawn("x3d_xs"), tmp_path / "x3d_xs.safetensors"
-    done = json.loads(run("convert", source, "--to", "official", "-o", out, "--json").stdout)
+    done = json.loads(ptv_hub("convert", source, "--to", "official", "-o", out, "--json").out)
     assert (done["models"], done["dropped"]) == (["x3d_xs"], ["epoch", "optimizer_state", "cfg"])
-    said = run("convert", source, "--to", "pyslowfast", "-o", tmp_path / "b.pyth").stdout
+    said = ptv_hub("convert", source, "--to", "pyslowfast", "-o", tmp_path / "b.pyth").out
     assert "left out: epoch, optimizer_state, cfg" in said
     assert "MB" in said
-    lines = run("digest", source, out, tmp_path / "b.pyth").stdout.splitlines()
+    lines = ptv_hub("digest", source, out, tmp_path / "b.pyth").out.splitlines()
     assert {line.split()[0] for line in lines} == {done["digest"]}
     assert [line.split()[1] for line in lines] == [str(source), str(out), str(tmp_path / "b.pyth")]
-    assert json.loads(run("identify", out, "--json").stdout)["digest"] == done["digest"]
-    assert "x3d_xs (by keys, shapes" in run("identify", out).stdout
+    assert json.loads(ptv_hub("identify", out, "--json").out)["digest"] == done["digest"]
+    assert "x3d_xs (by keys, shapes" in ptv_hub("identify", out).out
 
 
 def test_a_manifest_on_the_command_line(tmp_path):
@@ -126,23 +115,37 @@ def test_a_manifest_on_the_command_line(tmp_path):
 
     text = (ROOT / "docs" / "manifest.md").read_text()
     (tmp_path / "mine.json").write_text(re.search(r"```json\n(.*?)```", text, re.DOTALL)[1])
-    done = run("--manifest", tmp_path / "mine.json", "list", "--dataset", "gestures")
-    assert "x3d_s_gestures" in done.stdout
+    done = ptv_hub("--manifest", tmp_path / "mine.json", "list", "--dataset", "gestures")
+    assert "x3d_s_gestures" in done.out
 
 
-def test_completion_and_version():
-    assert run("--version").stdout.startswith("ptv_hub ")
-    done = run("--show-completion", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
-    assert "Traceback" not in done.stderr
-
-
-def test_a_closed_pipe_is_no_traceback():
-    done = subprocess.run(
-        f"{sys.executable} -m ptv_hub list | head -1",
+def process(words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The same in a process and a shell of its own."""
+    return subprocess.run(
+        f"{sys.executable} -m ptv_hub {words}",
         shell=True,
         cwd=ROOT,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
+
+
+def test_completion_and_version():
+    assert process("--version").stdout.startswith("ptv_hub ")
+    done = process("--show-completion", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_process_ends_with_the_same_codes_and_streams():
+    for words in ("list --json", "show no_such_model", "identify missing.pyth"):
+        done, here = process(words), ptv_hub(*words.split())
+        assert (done.returncode, done.stdout, done.stderr) == (here.code, here.out, here.err)
+
+
+def test_a_closed_pipe_is_no_traceback():
+    done = process("list | head -1")
+    assert done.stdout.strip() == "kinetics400"
     assert "Traceback" not in done.stderr

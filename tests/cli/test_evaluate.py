@@ -17,6 +17,7 @@ from ptv_hub.cli import app
 from ptv_hub.errors import EvaluationError, UsageError
 from ptv_hub.runs.journal import Journal, journals
 from tests import GOLDEN, ROOT
+from tests.command import ptv_hub
 
 SCORES = np.load(GOLDEN / "evaluation.npz")
 
@@ -185,7 +186,7 @@ def test_only_some_videos(weights, tmp_path):
 )
 def test_misuse(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert isinstance(CliRunner().invoke(app, command).exception, UsageError)
+    assert ptv_hub(*command).code == 2
     assert list(tmp_path.iterdir()) == []
 
 

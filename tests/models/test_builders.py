@@ -325,6 +325,7 @@ def test_an_activation_is_put_back_even_after_an_error(x3d):
             seen.append(x3d.activation)
             x3d("no clip")
 
-    pytest.raises(WrongInput, fail)
+    with pytest.raises(WrongInput):
+        fail()
     assert seen == ["sigmoid"]
     assert x3d.activation is None

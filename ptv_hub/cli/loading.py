@@ -1,0 +1,30 @@
+"""From the model that was asked for to one that is loaded and runs where it is to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from ptv_hub.engines.machine import Machine
+    from ptv_hub.models.builders import ActionModel
+    from ptv_hub.zoo.entry import Entry
+
+
+def load_on(machine: Machine, item: Entry, weights: Path | None) -> ActionModel:
+    """The entry's model with its own weights, or those of a file, on this machine.
+
+    Raises:
+        PtvHubError: as ``load``, ``usable_device`` and ``optimize``.
+    """
+    from ptv_hub.engines.machine import run_on, usable_device
+    from ptv_hub.engines.optimized import OptimizedModel
+    from ptv_hub.weights.load import load
+
+    usable_device(machine.device)  # before anything is fetched
+    model = run_on(load(item, weights=weights), machine)
+    if isinstance(model, OptimizedModel) and model.trials:
+        typer.echo(f"runs on {model.backend}, the fastest with the same scores", err=True)
+    return model
