@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+import pytest
 import yaml
 
 TOKEN = "hf_local_token"
@@ -349,3 +351,21 @@ _ROUTES = [
     ("HEAD", f"/{_NAME}/resolve/([^/]+)/(.+)", _Handler.resolve),
     ("GET", f"/{_NAME}/resolve/([^/]+)/(.+)", _Handler.resolve),
 ]
+
+
+@contextmanager
+def in_this_process(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Hub]:
+    """A local Hub, which huggingface_hub of this process takes for the real one."""
+    from huggingface_hub import constants
+
+    with running() as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        # The client waits between its attempts: 1, 2, 4, 8, 8 seconds.
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
+        yield hub

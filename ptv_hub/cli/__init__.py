@@ -21,6 +21,7 @@ from ptv_hub.cli import (
     data,
     evaluate,
     features,
+    fetch,
     predict,
     publish,
     train,
@@ -70,7 +71,7 @@ def _options(
 
 
 FAMILIES = (
-    *(zoo, predict, features, bench, cache, weights),
+    *(zoo, predict, features, bench, fetch, cache, weights),
     *(verify, evaluate, data, train, publish),
 )
 for family in FAMILIES:

@@ -1,14 +1,12 @@
-"""``ptv-hub fetch``, ``cache`` and ``lock``: files of weights, here and on their way here."""
+"""``ptv-hub cache``: files of weights that were fetched."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptv_hub.cli.options import All, Json
+from ptv_hub.cli.options import Json, Names
 from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.errors import FetchError, UsageError
 
@@ -16,16 +14,10 @@ if TYPE_CHECKING:
     from ptv_hub.fetching.cache import CachedFile
     from ptv_hub.zoo.entry import Artifact, Entry
 
-Names = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME", help="Models; none for all there are.")
-]
-
 CHECK_FAILED = 3
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(fetch)
-    app.command()(lock)
     family = typer.Typer(
         no_args_is_help=True,
         help="What lies in the cache (PTV_HUB_CACHE, else torch's hub folder).",
@@ -34,85 +26,6 @@ def register(app: typer.Typer) -> None:
         family.command()(command)
     family.command("list")(list_)
     app.add_typer(family, name="cache")
-
-
-def fetch(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Models to fetch.")
-    ] = None,
-    all_: All = False,
-    json: Json = False,
-) -> None:
-    """Bring weights into the cache, verified; print their paths.
-
-    Examples:
-
-        ptv-hub fetch x3d_m slowfast_r50
-
-        PTV_HUB_MIRROR=https://mirror.example/zoo ptv-hub fetch --all
-
-        ptv-hub --lock ptv-hub.lock fetch --all
-    """
-    from ptv_hub.fetching.artifacts import fetch as fetch_file
-    from ptv_hub.fetching.hub import entry
-    from ptv_hub.zoo.manifest import entries
-
-    if bool(names) == all_:
-        raise UsageError("fetch what?", expected="names of models, or --all", found=names or None)
-    wanted = entries() if all_ else [entry(name) for name in names or ()]
-    found, failed = [], False
-    for item in wanted:
-        try:
-            file = fetch_file(item, progress=sys.stderr.isatty())
-        except FetchError as error:  # the other models may be had
-            failed = True
-            typer.echo(f"ptv-hub: {error}", err=True)
-            continue
-        found.append({"name": item.name, **file.model_dump(mode="json")})
-        where = "in the cache" if file.from_cache else f"fetched from the {file.artifact.zoo} zoo"
-        talk = f"{item.name}: {where}, sha256 {file.sha256[:12]}... ({file.vouched_by})"
-        typer.echo(talk, err=True)
-        if not json:
-            typer.echo(file.path)
-    if json:
-        print_json(found)
-    if failed:
-        raise typer.Exit(1)
-
-
-def lock(
-    names: Names = None,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Where to.")] = Path("ptv-hub.lock"),
-) -> None:
-    """Write the hashes of weights as they are known here, for a team to use the same files.
-
-    Published hashes and those pinned on first use go in; ``--lock FILE`` or PTV_HUB_LOCK
-    enforces them.
-
-    Examples:
-
-        ptv-hub lock -o ptv-hub.lock
-
-        ptv-hub lock x3d_m slowfast_r50 -o ptv-hub.lock
-    """
-    from ptv_hub.fetching.cache import lockable, write_lock
-    from ptv_hub.fetching.hub import entry
-    from ptv_hub.zoo.manifest import entries
-
-    wanted = [entry(name) for name in names] if names else list(entries())
-    for item in wanted if names else ():
-        if not lockable(item.artifacts):
-            raise FetchError(
-                f"no hash of {item.name} is known here",
-                fix=f"'ptv-hub fetch {item.name}' pins it; then write the lock file",
-            )
-    files = lockable(artifact for item in wanted for artifact in item.artifacts)
-    write_lock(out, files)
-    models = [item.name for item in wanted if any(a.url in files for a in item.artifacts)]
-    typer.echo(f"{out}: {len(files)} files of {len(models)} models", err=True)
-    missing = [item.name for item in wanted if item.name not in models]
-    if missing:
-        typer.echo(f"not fetched yet, so not locked: {', '.join(missing)}", err=True)
 
 
 def list_(json: Json = False) -> None:
@@ -218,12 +131,16 @@ def verify(names: Names = None, json: Json = False) -> None:
         ptv-hub cache verify
 
         ptv-hub cache verify x3d_m --json
+
+        ptv-hub cache verify local-dir:run/model
     """
     from ptv_hub.fetching.cache import damaged
+    from ptv_hub.zoo.repository import is_address
 
     owners = _owners()
-    rows = []
-    for file in _chosen(names):
+    rows = [_verified_address(name) for name in names or () if is_address(name)]
+    others = [name for name in names or () if not is_address(name)]
+    for file in _chosen(others) if others or not names else ():
         error = damaged(file)
         model = owners[file.key][0].name if file.key in owners else file.key
         result = "changed" if error else "as recorded" if file.pin else "no record"
@@ -240,10 +157,35 @@ def verify(names: Names = None, json: Json = False) -> None:
         raise typer.Exit(CHECK_FAILED)
 
 
+def _verified_address(name: str) -> dict[str, str]:
+    """As a row of ``verify``: the file of an address against the hash that its config states."""
+    from ptv_hub.errors import HashMismatch
+    from ptv_hub.fetching import hub
+    from ptv_hub.zoo.repository import own_file
+
+    own = own_file(hub.entry(name))
+    assert own is not None, "an address's entry begins with its own file"
+    row = {"model": name, "file": own.url, "result": "as recorded"}
+    if not hub.is_here(own):
+        raise FetchError(
+            "the file of an address is not here", where=own.url, fix=f"'ptv-hub fetch {name}'"
+        )
+    try:
+        return {**row, "file": str(hub.download(own, progress=False))}
+    except HashMismatch as error:
+        typer.echo(f"ptv-hub: {error}", err=True)
+        return {**row, "result": "changed"}
+
+
 def _chosen(names: list[str] | None) -> list[CachedFile]:
-    """Cached files of these models (or keys, as ``cache list`` shows them); all without names."""
+    """Cached files of these models (or keys, as ``cache list`` shows them); all without names.
+
+    Raises:
+        UsageError: an address, whose files lie elsewhere.
+    """
     from ptv_hub.fetching.cache import cached_files, key
-    from ptv_hub.fetching.hub import entry
+    from ptv_hub.zoo.manifest import entries, resolve
+    from ptv_hub.zoo.repository import FOLDER, is_address
 
     files = cached_files()
     if not names:
@@ -252,8 +194,16 @@ def _chosen(names: list[str] | None) -> list[CachedFile]:
     for name in names:
         if name in {file.key for file in files}:
             keys.add(name)
+        elif is_address(name):
+            raise UsageError(
+                "the cache holds no files of addresses",
+                found=name,
+                fix="the folder is your own: remove it"
+                if name.startswith(FOLDER)
+                else "huggingface_hub keeps them: 'hf cache' lists and removes them",
+            )
         else:
-            keys.update(key(artifact) for artifact in entry(name).artifacts)
+            keys.update(key(artifact) for artifact in resolve(name, entries()).artifacts)
     return [file for file in files if file.key in keys]
 
 
@@ -278,7 +228,7 @@ def remove(
         ptv-hub cache remove --all
     """
     from ptv_hub.fetching import cache
-    from ptv_hub.fetching.hub import entry
+    from ptv_hub.zoo.manifest import entries, resolve
 
     if bool(names) == all_:
         raise UsageError("remove what?", expected="names of models, or --all", found=names or None)
@@ -289,7 +239,8 @@ def remove(
         keys = {file.key for file in files}
         for name in names or ():
             if name not in keys:
-                keys.update(cache.key(artifact) for artifact in entry(name).artifacts)
+                found = resolve(name, entries()).artifacts
+                keys.update(cache.key(artifact) for artifact in found)
         cache.forget(list(cache.pins()) if all_ else sorted(keys))
     if json:
         print_json([str(file.path) for file in files])

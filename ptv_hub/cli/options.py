@@ -20,6 +20,9 @@ ADVANCED = "Advanced"
 NAME = "Hub name, zoo name, config path, address, or a checkpoint that a run wrote."
 Name = Annotated[str | None, typer.Argument(help=NAME)]
 RequiredName = Annotated[str, typer.Argument(help=NAME)]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME", help="Models; none for all there are.")
+]
 All = Annotated[bool, typer.Option("--all", help="Every model of the manifests.")]
 ConfigFile = Annotated[
     Path | None,

@@ -50,8 +50,9 @@ def fetch(entry: Entry, *, progress: bool = True) -> Fetched:
         FetchError: none of the files could be brought here; all reasons are told.
         WriteError: the cache cannot be written, or the disk is full.
     """
-    if entry.artifacts and repository.is_address(entry.artifacts[0].base_url):
-        return _from_repository(entry.artifacts[0], progress)
+    own = repository.own_file(entry)
+    if own is not None:
+        return _from_repository(own, progress)
     allowed = cache.allowed(entry.artifacts)
     reasons = dict.fromkeys((a.url for a in entry.artifacts), "the lock file does not name it")
     for file in allowed:

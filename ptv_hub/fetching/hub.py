@@ -26,7 +26,7 @@ from ptv_hub.errors import (
     PtvHubError,
     UsageError,
 )
-from ptv_hub.fetching import hub_errors, offline
+from ptv_hub.fetching import cache, hub_errors, offline
 from ptv_hub.fetching.hub_errors import Refusal
 from ptv_hub.files import sha256_of
 from ptv_hub.zoo.entry import Artifact, Entry, first_faults
@@ -94,9 +94,15 @@ def download(artifact: Artifact, *, progress: bool = True) -> Path:
     """The file of an artifact whose ``base_url`` is an address; size and hash are checked.
 
     Raises:
-        HashMismatch: other bytes than those that the config states.
-        OfflineError, FetchError: it cannot be brought here.
+        HashMismatch: other bytes than those that the config states, or another hash in the lock.
+        OfflineError, FetchError: it cannot be brought here, or a lock file does not name it.
     """
+    if cache.expectation(artifact) is None:
+        raise FetchError(
+            f"the lock file does not name {artifact.url}",
+            where=f"{os.environ[cache.LOCK_VARIABLE]} (from {cache.LOCK_VARIABLE} or --lock)",
+            fix=f"'ptv-hub lock {artifact.base_url}' writes one that does",
+        )
     path = _file(_parsed(artifact.base_url), artifact.path, progress=progress)
     size = path.stat().st_size
     if size != artifact.size:

@@ -97,6 +97,12 @@ class HubConfig(Record):
         return item.model_copy(update={"artifacts": (own, *item.artifacts)})
 
 
+def own_file(item: Entry) -> Artifact | None:
+    """The file beside the config that an entry was read from; ``None`` of a manifest's entry."""
+    first = next(iter(item.artifacts), None)
+    return first if first is not None and is_address(first.base_url) else None
+
+
 def is_address(name: object) -> bool:
     """Whether this is ``hf-hub:...`` or ``local-dir:...``."""
     return isinstance(name, str) and name.startswith((HUB, FOLDER))

@@ -37,20 +37,7 @@ NAME = "org/x3d_xs"
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """A local Hub, which huggingface_hub of this process takes for the real one."""
-    import huggingface_hub
-    from huggingface_hub import constants
-
-    with hub_server.running() as running:
-        monkeypatch.setattr(constants, "ENDPOINT", running.url)
-        template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setenv("HF_TOKEN", hub_server.TOKEN)
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-        # The client waits between its attempts: 1, 2, 4, 8, 8 seconds.
-        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
-        assert running.url == huggingface_hub.constants.ENDPOINT
+    with hub_server.in_this_process(monkeypatch, tmp_path / "hf") as running:
         yield running
 
 

@@ -113,7 +113,8 @@ def expectation(artifact: Artifact) -> Expectation | None:
 
     ``None``: there is a lock file, and it does not name the artifact. Raises as ``allowed``.
     """
-    return _expectation(artifact, read_lock(), pins())
+    # A published hash needs no pin.
+    return _expectation(artifact, read_lock(), {} if artifact.sha256 else pins())
 
 
 def _expectation(
