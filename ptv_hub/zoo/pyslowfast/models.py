@@ -6,9 +6,10 @@ Source: ``slowfast/models/ptv_model_builder.py``, one class of it a function her
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ptv_hub.zoo.entry import BuilderSpec, ResNetSpec, SlowFastSpec, X3DSpec
+from ptv_hub.zoo.pyslowfast import table
+from ptv_hub.zoo.pyslowfast.table import MODEL_NAMES, STAGE_DEPTHS
 from ptv_hub.zoo.pyslowfast.values import Values
 
 ARCHS = {
@@ -22,12 +23,9 @@ ARCHS = {
 }
 """``MODEL.ARCH``, which is the builder's name too -> as in the table of the zoo."""
 
-STAGE_DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-
 
 def _resnet(values: Values) -> ResNetSpec:
-    archs = {"c2d": "c2d", "i3d": "i3d", "slow": "slow"}
-    arch = values.one_of("MODEL.ARCH", archs)
+    arch = _arch(values, "PTVResNet")
     _bottlenecks(values)
     _widths(values)
     _strides(values, pathways=1)
@@ -36,32 +34,30 @@ def _resnet(values: Values) -> ResNetSpec:
 
 
 def _csn(values: Values) -> ResNetSpec:
-    values.one_of("MODEL.ARCH", {"csn": "csn"})
     _widths(values, groups=False)
-    return _resnet_spec(values, "csn", 8)
+    return _resnet_spec(values, _arch(values, "PTVCSN"), 8)
 
 
 def _r2plus1d(values: Values) -> ResNetSpec:
-    values.one_of("MODEL.ARCH", {"r2plus1d": "r2plus1d"})
     _widths(values, groups=False)
-    return _resnet_spec(values, "r2plus1d", 4)
+    return _resnet_spec(values, _arch(values, "PTVR2plus1D"), 4)
 
 
-def _resnet_spec(values: Values, name: Any, frames: int) -> ResNetSpec:
+def _resnet_spec(values: Values, name: str, frames: int) -> ResNetSpec:
     """``frames``: how many times the network shortens a clip before the head."""
     if values["DATA.NUM_FRAMES"] % frames:
         values.refuse("DATA.NUM_FRAMES", f"a multiple of {frames} for {ARCHS[name]}")
-    return ResNetSpec(name=name, depth=_depth(values), dropout=values["MODEL.DROPOUT_RATE"])
+    return ResNetSpec.model_validate({"name": name, **table.read(table.RESNET, values)})
 
 
 def _slowfast(values: Values) -> SlowFastSpec:
-    values.one_of("MODEL.ARCH", {"slowfast": "slowfast"})
+    _arch(values, "PTVSlowFast")
     _bottlenecks(values)
     _widths(values)
     _strides(values, pathways=2)
-    depth: Any = _depth(values)
+    fields = table.read(table.SLOWFAST, values)
+    depth, stages = fields["depth"], fields["temporal_kernel_blocks"]
     blocks = values["RESNET.NUM_BLOCK_TEMP_KERNEL"]
-    stages = tuple(row[0] for row in blocks if row)
     if len(stages) != 4 or any(
         not 0 <= count <= most or row != [count, count]
         for row, count, most in zip(blocks, stages, STAGE_DEPTHS[depth], strict=True)
@@ -70,41 +66,29 @@ def _slowfast(values: Values) -> SlowFastSpec:
             "RESNET.NUM_BLOCK_TEMP_KERNEL",
             f"for each of 4 stages twice the same number, at most {STAGE_DEPTHS[depth]}",
         )
-    kernel = values["SLOWFAST.FUSION_KERNEL_SZ"]
-    if kernel < 1 or kernel % 2 == 0:
+    if fields["fusion_kernel"] < 1 or fields["fusion_kernel"] % 2 == 0:
         values.refuse("SLOWFAST.FUSION_KERNEL_SZ", "an odd number")
-    beta = values["SLOWFAST.BETA_INV"]
-    if beta < 1 or 64 % beta:
+    if fields["beta_inv"] < 1 or 64 % fields["beta_inv"]:
         values.refuse("SLOWFAST.BETA_INV", "a divisor of 64")
-    if values["SLOWFAST.FUSION_CONV_CHANNEL_RATIO"] < 1:
+    if fields["fusion_ratio"] < 1:
         values.refuse("SLOWFAST.FUSION_CONV_CHANNEL_RATIO", "1 or more")
-    return SlowFastSpec(
-        depth=depth,
-        fusion_kernel=kernel,
-        temporal_kernel_blocks=stages,
-        beta_inv=beta,
-        fusion_ratio=values["SLOWFAST.FUSION_CONV_CHANNEL_RATIO"],
-        dropout=values["MODEL.DROPOUT_RATE"],
-    )
+    return SlowFastSpec.model_validate(fields)
 
 
 def _x3d(values: Values) -> X3DSpec:
-    values.one_of("MODEL.ARCH", {"x3d": "x3d"})
+    _arch(values, "PTVX3D")
     values.one_of("RESNET.TRANS_FUNC", {"x3d_transform": None})
     if values["X3D.BN_LIN5"]:
         values.refuse("X3D.BN_LIN5", "False")
-    return X3DSpec(
-        width_factor=values["X3D.WIDTH_FACTOR"],
-        depth_factor=values["X3D.DEPTH_FACTOR"],
-        bottleneck_factor=values["X3D.BOTTLENECK_FACTOR"],
-        dim_c1=values["X3D.DIM_C1"],
-        dim_c5=values["X3D.DIM_C5"],
-        dropout=values["MODEL.DROPOUT_RATE"],
+    return X3DSpec.model_validate(table.read(table.X3D, values))
+
+
+def _arch(values: Values, model: str) -> str:
+    """``MODEL.ARCH``, which must be one that PySlowFast's class ``model`` builds."""
+    arch: str = values.one_of(
+        "MODEL.ARCH", {arch: arch for arch, name in MODEL_NAMES.items() if name == model}
     )
-
-
-def _depth(values: Values) -> Any:
-    return values.one_of("RESNET.DEPTH", {depth: depth for depth in STAGE_DEPTHS})
+    return arch
 
 
 def _bottlenecks(values: Values) -> None:

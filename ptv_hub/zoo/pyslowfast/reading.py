@@ -13,18 +13,15 @@ from ptv_hub.errors import ConfigError
 from ptv_hub.zoo.entry import (
     BuilderSpec,
     Entry,
-    FrameSampling,
     InputSpec,
     License,
     Protocol,
     Record,
-    Sampling,
-    SecondsSampling,
-    SegmentSampling,
     SlowFastSpec,
     X3DSpec,
     first_faults,
 )
+from ptv_hub.zoo.pyslowfast import table
 from ptv_hub.zoo.pyslowfast.models import ARCHS, MODELS
 from ptv_hub.zoo.pyslowfast.values import Values, read
 from ptv_hub.zoo.recipe import Recipe
@@ -82,15 +79,7 @@ def read_values(values: Values, path: Path) -> Config:
     _refuse_unsupported(values)
     entry = _entry(values, path)
     recipe = _recipe(values)
-    paths = Paths(
-        data=values["DATA.PATH_TO_DATA_DIR"],
-        prefix=values["DATA.PATH_PREFIX"],
-        separator=values["DATA.PATH_LABEL_SEPARATOR"],
-        weights=values["TRAIN.CHECKPOINT_FILE_PATH"],
-        test_weights=values["TEST.CHECKPOINT_FILE_PATH"],
-        output=values["OUTPUT_DIR"],
-        resume=values["TRAIN.AUTO_RESUME"],
-    )
+    paths = Paths(**table.read(table.PATHS, values))
     ignored = tuple(f"{key} = {values.given[key]}" for key in values.unread())
     return Config(entry=entry, recipe=recipe, paths=paths, ignored=ignored)
 
@@ -124,11 +113,6 @@ def _refuse_unsupported(values: Values) -> None:
 
 # ---------------------------------------------------------------------------- the entry
 
-SAMPLINGS: dict[str, Sampling] = {
-    "ptvkinetics": SecondsSampling(),
-    "ptvssv2": SegmentSampling(),
-    "ptvcharades": FrameSampling(),
-}
 DATASETS = {
     ("ptvkinetics", 400): "kinetics400",
     ("ptvssv2", 174): "ssv2",
@@ -148,7 +132,7 @@ def _entry(values: Values, path: Path) -> Entry:
     try:
         builder = MODELS[name](values)
         spec = _input(values, builder)
-        classes = values["MODEL.NUM_CLASSES"]
+        fields = table.read(table.ENTRY, values)
         alpha = spec.slowfast_alpha or 1
         data = values["TRAIN.DATASET"]
         return Entry(
@@ -160,11 +144,11 @@ def _entry(values: Values, path: Path) -> Entry:
             frame_length=spec.num_frames // alpha,
             sample_rate=spec.sampling_rate * alpha,
             builder=builder,
-            num_classes=classes,
+            **fields,
             artifacts=(),
             input=spec,
             protocol=_protocol(values),
-            dataset=DATASETS.get((data, classes), data.removeprefix("ptv")),
+            dataset=DATASETS.get((data, fields["num_classes"]), data.removeprefix("ptv")),
             labels=(),
             license=License(code="Apache-2.0"),
             source=str(path),
@@ -196,11 +180,8 @@ def _size(builder: BuilderSpec, spec: InputSpec) -> str:
 
 
 def _input(values: Values, builder: BuilderSpec) -> InputSpec:
-    data = values.one_of(
-        "TRAIN.DATASET",
-        dict(zip(SAMPLINGS, SAMPLINGS, strict=True)),
-        "PySlowFast's own loaders sample other frames than those the zoo was made with",
-    )
+    fields = table.read(table.INPUT, values)
+    data = values["TRAIN.DATASET"]
     if values["TEST.DATASET"] != data:
         values.refuse("TEST.DATASET", f"{data!r}, as TRAIN.DATASET")
     pathways = 2 if isinstance(builder, SlowFastSpec) else 1
@@ -222,95 +203,26 @@ def _input(values: Values, builder: BuilderSpec) -> InputSpec:
         values.refuse("DATA.TEST_CROP_SIZE", f"at most {short_side} (DATA.TRAIN_JITTER_SCALES)")
     if data == "ptvcharades" and values["DATA.TARGET_FPS"] != 30:
         values.refuse("DATA.TARGET_FPS", "30, the rate of Charades' frames")
-    alpha = values["SLOWFAST.ALPHA"] if pathways == 2 else None
-    if alpha is not None and (alpha < 1 or values["DATA.NUM_FRAMES"] % alpha):
-        values.refuse("SLOWFAST.ALPHA", f"a divisor of {values['DATA.NUM_FRAMES']} frames")
-    # The loaders of SSv2 and Charades reverse the channels once more than the key asks for.
-    bgr = values["DATA.REVERSE_INPUT_CHANNEL"] != (data != "ptvkinetics")
-    return InputSpec(
-        num_frames=values["DATA.NUM_FRAMES"],
-        sampling_rate=values["DATA.SAMPLING_RATE"],
-        target_fps=values["DATA.TARGET_FPS"],
-        sampling=SAMPLINGS[data],
-        short_side=short_side,
-        crop_size=crop,
-        train_crop_size=train_crop,
-        train_jitter=tuple(jitter),
-        mean=values["DATA.MEAN"],
-        std=values["DATA.STD"],
-        channel_order="bgr" if bgr else "rgb",
-        slowfast_alpha=alpha,
-    )
+    if pathways == 2:
+        fields |= table.read(table.TWO_PATHWAYS, values)
+        alpha = fields["slowfast_alpha"]
+        if alpha < 1 or values["DATA.NUM_FRAMES"] % alpha:
+            values.refuse("SLOWFAST.ALPHA", f"a divisor of {values['DATA.NUM_FRAMES']} frames")
+    return InputSpec.model_validate({**fields, "short_side": short_side})
 
 
 def _protocol(values: Values) -> Protocol:
     clips = values["TEST.NUM_ENSEMBLE_VIEWS"]
     if values["TRAIN.DATASET"] == "ptvssv2" and clips != 1:
         values.refuse("TEST.NUM_ENSEMBLE_VIEWS", "1: SSv2 sees the whole video in one clip")
-    ensemble = values.one_of("DATA.ENSEMBLE_METHOD", {"sum": "mean", "max": "max"})
-    activations = {"softmax": "softmax", "sigmoid": "sigmoid"}
     several = values["DATA.MULTI_LABEL"]
     if several != (values["TRAIN.DATASET"] == "ptvcharades"):
         values.refuse("DATA.MULTI_LABEL", f"{not several} with {values['TRAIN.DATASET']}")
-    return Protocol(
-        num_clips=clips,
-        num_crops=values["TEST.NUM_SPATIAL_CROPS"],
-        activation=values.one_of("MODEL.HEAD_ACT", activations),
-        ensemble=ensemble,
-        metric="mean_average_precision" if several else "top1",
-    )
-
-
-# ---------------------------------------------------------------------------- the recipe
+    return Protocol.model_validate(table.read(table.PROTOCOL, values))
 
 
 def _recipe(values: Values) -> Recipe:
-    loss = "bce_logit" if values["DATA.MULTI_LABEL"] else "cross_entropy"
-    norms = {"batchnorm": False, "sync_batchnorm": True}
-    measured = values["BN.NUM_BATCHES_PRECISE"] if values["BN.USE_PRECISE_STATS"] else None
     try:
-        return Recipe(
-            epochs=values["SOLVER.MAX_EPOCH"],
-            batch_size=values["TRAIN.BATCH_SIZE"],
-            gpus=values["NUM_GPUS"],
-            shards=values["NUM_SHARDS"],
-            seed=values["RNG_SEED"],
-            base_lr=values["SOLVER.BASE_LR"],
-            policy=values.one_of(
-                "SOLVER.LR_POLICY",
-                {p: p for p in ("cosine", "steps_with_relative_lrs")},
-            ),
-            end_lr=values["SOLVER.COSINE_END_LR"],
-            steps=values["SOLVER.STEPS"],
-            relative_lrs=values["SOLVER.LRS"],
-            warmup_epochs=values["SOLVER.WARMUP_EPOCHS"],
-            warmup_start_lr=values["SOLVER.WARMUP_START_LR"],
-            cosine_after_warmup=values["SOLVER.COSINE_AFTER_WARMUP"],
-            scale_lr_by_shards=values["SOLVER.BASE_LR_SCALE_NUM_SHARDS"],
-            optimizer=values.one_of(
-                "SOLVER.OPTIMIZING_METHOD", {o: o for o in ("sgd", "adam", "adamw")}
-            ),
-            momentum=values["SOLVER.MOMENTUM"],
-            dampening=values["SOLVER.DAMPENING"],
-            nesterov=values["SOLVER.NESTEROV"],
-            betas=values["SOLVER.BETAS"],
-            weight_decay=values["SOLVER.WEIGHT_DECAY"],
-            norm_weight_decay=values["BN.WEIGHT_DECAY"],
-            decay_vectors=not values["SOLVER.ZERO_WD_1D_PARAM"],
-            clip_grad_value=values["SOLVER.CLIP_GRAD_VAL"],
-            clip_grad_norm=values["SOLVER.CLIP_GRAD_L2NORM"],
-            loss=values.one_of("MODEL.LOSS_FUNC", {loss: loss}),
-            random_flip=values["DATA.RANDOM_FLIP"],
-            mixed_precision=values["TRAIN.MIXED_PRECISION"],
-            precise_bn_batches=measured,
-            frozen_bn=values["MODEL.FROZEN_BN"],
-            sync_bn=values.one_of("BN.NORM_TYPE", norms),
-            eval_period=values["TRAIN.EVAL_PERIOD"],
-            checkpoint_period=values["TRAIN.CHECKPOINT_PERIOD"],
-            reset_epoch=values["TRAIN.CHECKPOINT_EPOCH_RESET"],
-            test_batch_size=values["TEST.BATCH_SIZE"],
-            workers=values["DATA_LOADER.NUM_WORKERS"],
-            tensorboard=values["TENSORBOARD.ENABLE"],
-        )
+        return Recipe.model_validate(table.read(table.RECIPE, values))
     except ValidationError as error:
         raise _misfit(values, error) from error
