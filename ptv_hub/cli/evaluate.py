@@ -187,9 +187,9 @@ def _reported(folder: Path) -> EvalResult:
     """The report of a folder's journals, written beside them."""
     from contextlib import ExitStack
 
+    from ptv_hub.evaluation.collected import collect
     from ptv_hub.evaluation.loop import finish
     from ptv_hub.evaluation.report import write_report
-    from ptv_hub.evaluation.summary import collect
 
     with ExitStack() as stack:
         result = finish(folder, collect([folder], stack))

@@ -179,27 +179,17 @@ def env(json: Json = False) -> None:
 
         ptv-hub env
     """
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    from ptv_hub._version import __version__
+    from ptv_hub.environment import system, versions
     from ptv_hub.zoo.manifest import manifest_folder
-
-    def installed(package: str) -> str:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return "not installed"
 
     packages = (
         *("torch", "torchvision", "pytorchvideo", "safetensors", "av", "huggingface_hub"),
         *("scikit-learn", "onnxruntime", "openvino", "lightning"),
     )
     facts = {
-        "ptv_hub": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        **{package: installed(package) for package in packages},
+        **versions(),
+        **system(),
+        **versions(*packages),
         "manifests": str(manifest_folder()),
     }
     if json:

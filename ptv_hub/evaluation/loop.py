@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,20 +12,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from ptv_hub._version import __version__
+from ptv_hub import environment
 from ptv_hub.datasets.decoding import End, Failure, decode
 from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.engines.optimized import DTYPES
 from ptv_hub.errors import EvaluationError, UsageError, WriteError, WrongInput
+from ptv_hub.evaluation.collected import Collected, collect, write_scores
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.evaluation.scoring import Scored, Scorer, failed
-from ptv_hub.evaluation.summary import Collected, collect, summarize, write_scores
+from ptv_hub.evaluation.summary import summarize
 from ptv_hub.files import write_text
 from ptv_hub.inference.batching import device_of
 from ptv_hub.models.digest import digest
 from ptv_hub.runs import queue as shards
-from ptv_hub.runs.journal import Header, Journal, Row, Settings, Writer, done, name_of
+from ptv_hub.runs.journal import Journal, Row, Writer, done, name_of
 from ptv_hub.runs.pool import Pool
+from ptv_hub.runs.settings import Header, Settings
 from ptv_hub.zoo.entry import Entry, Protocol
 
 
@@ -215,19 +216,12 @@ def _journal(
 
 
 def _facts(model: object, batch_views: int, workers: int) -> dict[str, Any]:
-    """What a session ran on, for the report."""
-    import av
-
-    device = device_of(model)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    """What a session runs on, for the report."""
     return {
-        "ptv_hub": __version__,
-        "torch": torch.__version__,
-        "av": av.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": f"{device.type} ({name})",
-        "threads": torch.get_num_threads(),
+        **environment.versions("torch", "av"),
+        **environment.system(),
+        "device": environment.device_name(device_of(model)),
+        "threads": environment.threads(),
         "batch_views": batch_views,
         "workers": workers,
     }

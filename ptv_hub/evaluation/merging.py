@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ptv_hub.datasets.listing import Listing
 from ptv_hub.errors import EvaluationError, WriteError
+from ptv_hub.evaluation.collected import collect
 from ptv_hub.evaluation.loop import finish
 from ptv_hub.evaluation.result import EvalResult
-from ptv_hub.evaluation.summary import collect
 from ptv_hub.runs.journal import Journal, journals, name_of
 
 

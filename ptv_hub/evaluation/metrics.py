@@ -6,6 +6,7 @@ average precision, as PySlowFast's ``slowfast/utils/meters.py`` takes it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,14 @@ class Interval:
     """Percent, as ``high``."""
     high: float
     method: str
+
+
+def marks(labels: Sequence[Sequence[int]], classes: int) -> Marks:
+    """The class indices of each video as 0 and 1 of all classes, shape (videos, classes)."""
+    found = np.zeros((len(labels), classes), np.uint8)
+    for row, indices in enumerate(labels):
+        found[row, list(indices)] = 1
+    return found
 
 
 def top_k(scores: Scores, labels: Labels, k: int) -> int | None:

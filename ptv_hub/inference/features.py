@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ptv_hub.errors import UsageError
@@ -20,6 +21,7 @@ from ptv_hub.inference.transforms import ModelInput
 from ptv_hub.inference.video import Source, open_video
 from ptv_hub.inference.views import plan_views
 from ptv_hub.models.stages import StageModel
+from ptv_hub.weights import checkpoint
 from ptv_hub.zoo.entry import Entry
 
 
@@ -159,10 +161,8 @@ def save_features(found: Features, path: str | os.PathLike[str]) -> None:
             arrays |= {key: np.asarray(value) for key, value in words.items()}
             np.savez(file, **arrays)
     elif path.suffix == ".safetensors":
-        from safetensors.numpy import save_file
-
-        with atomic_write(path) as temporary:
-            save_file(arrays, temporary, metadata=words)
+        tensors = {key: torch.from_numpy(value) for key, value in arrays.items()}
+        checkpoint.write(path, tensors, metadata=words)
     else:
         raise UsageError(
             "features are written in two formats",

@@ -22,6 +22,8 @@ import numpy as np
 from ptv_hub.errors import UsageError, VideoError
 from ptv_hub.zoo.entry import FrameSampling, InputSpec, Protocol, SecondsSampling, SegmentSampling
 
+RESAMPLED = "frames resampled"
+"""How the note on frames that are not those of the published protocol begins."""
 Draw = Callable[[int, int], int]
 """(low, high) -> a whole number between them, both included."""
 Starts = Callable[[Fraction], Sequence[Fraction]]
@@ -248,7 +250,7 @@ def _stamped(
     if timestamps.rate == sampling.fps:
         return (), range(len(timestamps.pts))
     note = (
-        f"frames resampled to {sampling.fps} a second; the published protocol reads JPEGs "
+        f"{RESAMPLED} to {sampling.fps} a second; the published protocol reads JPEGs "
         "extracted at that rate, which is near but not the same"
     )
     return (note,), resample(timestamps, sampling.fps)

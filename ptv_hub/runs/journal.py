@@ -25,7 +25,8 @@ from pydantic import ValidationError
 
 from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import EvaluationError, WriteError
-from ptv_hub.zoo.entry import Entry, Protocol, Record, first_fault
+from ptv_hub.runs.settings import Header, Settings, same_settings
+from ptv_hub.zoo.entry import first_fault
 
 VERSION = 1
 _WAITING = 16  # rows
@@ -42,34 +43,6 @@ CREATE TABLE videos (
     decode_seconds REAL NOT NULL, model_seconds REAL NOT NULL, session INTEGER NOT NULL
 );
 """
-
-
-class Settings(Record):
-    """What a score depends on: a run goes on only with the same."""
-
-    model: str
-    num_classes: int
-    weights: str | None
-    """Digest of the model's tensors; null for a model that has none to be read."""
-    protocol: Protocol
-    backend: str
-    """How the model is run: ``eager``, or a backend's name."""
-    dtype: str
-    videos: str
-    """Digest of the list of videos and labels."""
-    keep_views: bool
-
-
-class Header(Record):
-    """What a journal says of its run."""
-
-    settings: Settings
-    entry: Entry
-    part: str | None
-    """Which part of the annotation the list is, where it is not all of it."""
-    files: tuple[str, ...]
-    """The annotation files."""
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -116,7 +89,7 @@ class Journal:
         if path is not None:
             # Writable for those too who only read: what a killed process left is rolled back.
             where = f"{path.resolve().as_uri()}?mode={'rwc' if new else 'rw'}"
-        with self._guard():
+        with self._guard("opened"):
             self._database = sqlite3.connect(
                 where, uri=True, timeout=60, isolation_level=None, check_same_thread=False
             )
@@ -247,7 +220,7 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._guard():
+        with self._guard("written"):
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
@@ -258,14 +231,12 @@ class Journal:
                 raise
 
     @contextmanager
-    def _guard(self) -> Iterator[None]:
+    def _guard(self, wanted: str = "read") -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:
             raise WriteError(
-                "the journal cannot be written"
-                if "disk" in str(error) or "full" in str(error)
-                else "the journal cannot be opened",
+                f"the journal cannot be {wanted}",
                 where=self.path,
                 found=error,
                 fix="make room, or mend the disk, and run the same again: what was scored is kept",
@@ -329,31 +300,6 @@ def _plain(header: Header) -> dict[str, Any]:
 
 def _bytes(values: NDArray[np.float32]) -> bytes:
     return values.astype("<f4").tobytes()
-
-
-def same_settings(mine: Settings, theirs: Settings, where: Path) -> None:
-    """That two runs may be one.
-
-    Raises:
-        EvaluationError: saying what differs.
-    """
-    ours, others = mine.model_dump(), theirs.model_dump()
-    for name in ("protocol",):
-        ours |= {f"{name}.{key}": value for key, value in ours.pop(name).items()}
-        others |= {f"{name}.{key}": value for key, value in others.pop(name).items()}
-    differing = [name for name in ours if ours[name] != others[name]]
-    if differing:
-        raise EvaluationError(
-            f"the folder holds another run; different are: {', '.join(differing)}",
-            where=where,
-            expected=_told(others, differing),
-            found=_told(ours, differing),
-            fix="give the same again to resume it, or another --out for a new run",
-        )
-
-
-def _told(values: Mapping[str, Any], names: Iterable[str]) -> str:
-    return ", ".join(f"{name} {str(values[name])[:16]}" for name in names)
 
 
 def done(folder: Path, settings: Settings) -> dict[str, bool]:

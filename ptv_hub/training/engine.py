@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader
 
+from ptv_hub.environment import versions
 from ptv_hub.errors import DataError, UsageError, WriteError
 from ptv_hub.models.builders import build
 from ptv_hub.models.digest import digest
@@ -26,7 +27,7 @@ from ptv_hub.training.fabric import make_fabric, scaler_of
 from ptv_hub.training.logs import RunLog
 from ptv_hub.training.modules import prepare_model
 from ptv_hub.training.optimizer import make_optimizer
-from ptv_hub.training.result import Progress, TrainingResult, environment
+from ptv_hub.training.result import Progress, TrainingResult
 from ptv_hub.training.source import Check, Source, check_videos
 from ptv_hub.training.state import BEST, LAST, Position, read_position, restore
 from ptv_hub.weights import checkpoint, layouts
@@ -144,22 +145,7 @@ class _Run:
         file = None
         if resume and last.is_file():
             position, file = self._position(last, position)
-        model, optimizer = self._model_and_optimizer(file is None)
-        epochs = Epochs(
-            self.fabric,
-            model,
-            optimizer,
-            self.source,
-            self.config,
-            recipe,
-            save_every_s=save_every_s,
-            report=report,
-        )
-        if file is not None:
-            restore(file, epochs.bare, optimizer.optimizer)
-            scaler = scaler_of(self.fabric)
-            if scaler is not None and "scaler_state" in file.training:
-                scaler.load_state_dict(file.training["scaler_state"])
+        epochs = self._epochs(file, save_every_s, report)
         check_videos(
             (*self.source.train, *self.source.val)[self.rank :: self.world],
             self.source.entry.input,
@@ -180,6 +166,31 @@ class _Run:
         if run_log is not None:
             run_log.close()
         return self._result(epochs, position, control, time.perf_counter() - began)
+
+    def _epochs(
+        self,
+        file: checkpoint.Checkpoint | None,
+        save_every_s: float,
+        report: Callable[[Progress], None],
+    ) -> Epochs:
+        """Model and optimizer, as the run begins or as the checkpoint left them."""
+        model, optimizer = self._model_and_optimizer(file is None)
+        epochs = Epochs(
+            self.fabric,
+            model,
+            optimizer,
+            self.source,
+            self.config,
+            self.recipe,
+            save_every_s=save_every_s,
+            report=report,
+        )
+        if file is not None:
+            restore(file, epochs.bare, optimizer.optimizer)
+            scaler = scaler_of(self.fabric)
+            if scaler is not None and "scaler_state" in file.training:
+                scaler.load_state_dict(file.training["scaler_state"])
+        return epochs
 
     def _make_output(self) -> None:
         try:
@@ -215,7 +226,7 @@ class _Run:
             model = build(entry, device="meta")
             own = {key: tensor.clone() for key, tensor in tensors.items()}
             load_weights(model, own, where=file.path, new_head=True)
-        prepare_model(model, recipe, rank=self.rank, world=self.world)
+        prepare_model(model, recipe, rank=self.rank, world=self.world, device=self.fabric.device)
         # Depthwise convolutions of three dimensions are a third slower the other way round.
         model.to(memory_format=torch.channels_last_3d)
         optimizer = make_optimizer(model, recipe)
@@ -276,5 +287,5 @@ class _Run:
             started_from=position.started_from,
             processes=self.world,
             seconds=round(seconds, 1),
-            environment=environment(),
+            environment=versions("torch", "pytorchvideo", "lightning", "av"),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from ptv_hub.zoo.pyslowfast import Config, Paths, changed
 from ptv_hub.zoo.recipe import Recipe, recipe_of
 
 BATCH = 8
+log = logging.getLogger("ptv_hub")
 
 
 def finetuning(
@@ -53,7 +55,26 @@ def finetuning(
     config = Config(
         entry=_own(entry, name or _name(output)), recipe=recipe, paths=Paths(output=output)
     )
-    return changed(config, opts)
+    return _same_scale(config, changed(config, opts), changed(config, ()))
+
+
+def _same_scale(before: Config, after: Config, unasked: Config) -> Config:
+    """The settings with the short side of the entry, unless they ask for other sizes.
+
+    PySlowFast has no key for it: of what its config says follows ``unasked``'s.
+    """
+    side, implied = before.entry.input.short_side, unasked.entry.input.short_side
+    if side == implied or after.entry.input.short_side != implied:
+        return after
+    log.warning(
+        "tests scale the short side to %d, as %s does; PySlowFast's config cannot say so, "
+        "and alone it means %d",
+        side,
+        before.entry.source,
+        implied,
+    )
+    spec = after.entry.input.model_copy(update={"short_side": side})
+    return after.model_copy(update={"entry": after.entry.model_copy(update={"input": spec})})
 
 
 def _name(output: str) -> str:

@@ -7,7 +7,8 @@ speak of the whole batch.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,9 +18,15 @@ from ptv_hub.errors import UsageError
 from ptv_hub.models.builders import VideoModel
 from ptv_hub.zoo.recipe import Recipe
 
+Module = TypeVar("Module", bound=nn.Module)
 
-def prepare_model(model: VideoModel, recipe: Recipe, *, rank: int, world: int) -> None:
+
+def prepare_model(
+    model: VideoModel, recipe: Recipe, *, rank: int, world: int, device: torch.device
+) -> None:
     """Replace dropout (and batch norms, where the recipe asks for it), and freeze stages.
+
+    ``device`` is where the model will train: torch's own synchronised batch norm runs on GPUs.
 
     Raises:
         UsageError: more frozen stages than the model has blocks before its head.
@@ -33,7 +40,10 @@ def prepare_model(model: VideoModel, recipe: Recipe, *, rank: int, world: int) -
         )
     _replace(model, nn.Dropout, lambda old: BatchDropout(old.p, rank, world))
     if recipe.sync_bn and world > 1:
-        _replace(model, nn.BatchNorm3d, SyncBatchNorm3d.of)
+        if device.type == "cuda":
+            _replace(model, nn.BatchNorm3d, _torchs_own)
+        else:
+            _replace(model, nn.BatchNorm3d, CpuSyncBatchNorm3d.of)
     for block in list(model.blocks)[: recipe.frozen_stages]:
         block.requires_grad_(False)
 
@@ -47,7 +57,7 @@ def keep_still(model: VideoModel, recipe: Recipe) -> None:
                 module.eval()
 
 
-def _replace(model: nn.Module, kind: type[nn.Module], new: Any) -> None:
+def _replace(model: nn.Module, kind: type[Module], new: Callable[[Module], nn.Module]) -> None:
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is kind:
@@ -92,14 +102,19 @@ def _summed(x: Tensor) -> Tensor:
     return total
 
 
-class SyncBatchNorm3d(nn.BatchNorm3d):
-    """Batch norm over all processes' clips, on any device (torch's own refuses the CPU).
+def _torchs_own(norm: nn.Module) -> nn.Module:
+    convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
+    return convert(norm)
+
+
+class CpuSyncBatchNorm3d(nn.BatchNorm3d):
+    """Batch norm over all processes' clips where torch's own cannot run: on the CPU.
 
     Every process must have the same number of clips of the same size, as they have here.
     """
 
     @classmethod
-    def of(cls, norm: nn.BatchNorm3d) -> SyncBatchNorm3d:
+    def of(cls, norm: nn.BatchNorm3d) -> CpuSyncBatchNorm3d:
         """The same norm, its parameters and statistics shared."""
         new = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
         new.weight, new.bias = norm.weight, norm.bias

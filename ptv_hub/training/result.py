@@ -60,13 +60,3 @@ class TrainingResult(Record):
     seconds: float
     """Of this sitting."""
     environment: dict[str, str]
-
-
-def environment() -> dict[str, str]:
-    """Versions of what a result depends on."""
-    from importlib.metadata import version
-
-    from ptv_hub._version import __version__
-
-    packages = ("torch", "pytorchvideo", "lightning", "av")
-    return {"ptv_hub": __version__, **{name: version(name) for name in packages}}

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path
 
-import torch
-
-from ptv_hub._version import __version__
+from ptv_hub import environment
 from ptv_hub.errors import FetchError, HashMismatch
 from ptv_hub.fetching.hub import entry
 from ptv_hub.models.digest import digest
@@ -139,10 +136,8 @@ def _report(
         checks=tuple(checks),
         unavailable=unavailable,
         environment={
-            "ptv_hub": __version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "threads": str(torch.get_num_threads()),
+            **environment.versions("torch"),
+            **environment.system(),
+            "threads": str(environment.threads()),
         },
     )

@@ -504,6 +504,18 @@ def test_features_from_the_command_line(run, tmp_path):
     done = run(*words, "--views", "1x1", "--format", "safetensors")
     assert load_file(out / "a.safetensors")["features"].shape == (1, 1, 24, 4, 91, 91)
     assert "1 x 1 x 24 x 4 x 91 x 91" in done.stdout
+    modes = {(out / name).stat().st_mode & 0o777 for name in ("a.safetensors", "a-2.npz")}
+    assert modes == {(tmp_path / "in" / "a.mp4").stat().st_mode & 0o777}
+
+
+def test_features_files_have_one_spelling(x3d, tmp_path):
+    """The header in order, so that the same features are the same bytes."""
+    found = features(x3d, SHORT, views="1x1")
+    save_features(found, tmp_path / "a.safetensors")
+    content = (tmp_path / "a.safetensors").read_bytes()
+    words = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    assert list(words) == sorted(words)
+    assert words["model"] == "x3d_xs"
 
 
 def test_the_stages_of_a_model(run):

@@ -13,16 +13,8 @@ import pytest
 from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import EvaluationError, WriteError
 from ptv_hub.fetching.hub import entry
-from ptv_hub.runs.journal import (
-    Header,
-    Journal,
-    Row,
-    Settings,
-    done,
-    journals,
-    name_of,
-    same_settings,
-)
+from ptv_hub.runs.journal import Journal, Row, done, journals, name_of
+from ptv_hub.runs.settings import Header, Settings, same_settings
 from tests import ROOT
 
 X3D = entry("x3d_xs")

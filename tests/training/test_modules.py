@@ -1,0 +1,32 @@
+"""Batch norms of many processes: torch's own on GPUs, ours on the CPU, the same keys."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ptv_hub.fetching.hub import entry
+from ptv_hub.models.builders import build
+from ptv_hub.training.finetuning import finetuning
+from ptv_hub.training.modules import CpuSyncBatchNorm3d, prepare_model
+
+
+@pytest.mark.parametrize(
+    ("device", "world", "kind"),
+    [
+        ("cuda", 2, nn.SyncBatchNorm),
+        ("cpu", 2, CpuSyncBatchNorm3d),
+        ("cuda", 1, nn.BatchNorm3d),
+    ],
+)
+def test_which_batch_norm_is_taken(device, world, kind):
+    model = build(entry("x3d_xs"), device="meta")
+    keys = list(model.state_dict())
+    recipe = finetuning(entry("x3d_xs")).recipe
+    assert recipe.sync_bn
+    prepare_model(model, recipe, rank=0, world=world, device=torch.device(device))
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+    assert len(norms) > 50
+    assert {type(norm) for norm in norms} == {kind}
+    assert list(model.state_dict()) == keys
