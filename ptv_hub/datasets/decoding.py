@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ptv_hub.datasets.listing import Frames, Item
@@ -26,6 +27,17 @@ class Views:
 
     views: tuple[Tensor, ...]
     """Of each crop: float32, shape (3, T, S, S)."""
+
+    def compact(self) -> Views:
+        """The same in no more memory than their own numbers take.
+
+        Crops of one clip share its memory, which goes to another process as it is; of a video
+        much wider than high that would be many times what the crops show of it.
+        """
+        own = sum(view.nbytes for view in self.views)
+        if self.views[0].untyped_storage().nbytes() <= own:
+            return self
+        return Views(torch.stack(self.views).unbind())
 
 
 @dataclass(frozen=True)

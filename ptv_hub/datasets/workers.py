@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from typing import TypeVar
 
 Thing = TypeVar("Thing")
@@ -28,9 +29,9 @@ def each(
         try:
             futures: deque[Future[Result]] = deque(pool.submit(function, one) for one in ahead)
             while True:
-                while len(ahead) < 4 * workers and (one := next(waiting, _NO_MORE)) is not _NO_MORE:
-                    ahead.append(one)  # type: ignore[arg-type]
-                    futures.append(pool.submit(function, ahead[-1]))
+                for one in islice(waiting, 4 * workers - len(ahead)):
+                    ahead.append(one)
+                    futures.append(pool.submit(function, one))
                 if not ahead:
                     return
                 result = futures.popleft().result()
@@ -41,9 +42,6 @@ def each(
             yield first, _alone(function, first)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-_NO_MORE = object()
 
 
 def _alone(function: Callable[[Thing], Result], thing: Thing) -> Result | None:

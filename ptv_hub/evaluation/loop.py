@@ -76,7 +76,16 @@ def evaluate(
     protocol = protocol or entry.protocol
     listing = _listing(items).checked(entry)
     _check_choices(model, dtype, workers, batch_views)
-    header = Header(
+    header = _header(model, entry, protocol, listing, dtype, keep_views)
+    size = batch_views or protocol.num_crops
+    scorer = Scorer(model, entry, protocol, batch_views=size, dtype=dtype, keep_views=keep_views)
+    return _run(scorer, listing, header, out, workers, progress, _facts(model, size, workers))
+
+
+def _header(
+    model: Scored, entry: Entry, protocol: Protocol, listing: Listing, dtype: str, keep_views: bool
+) -> Header:
+    return Header(
         settings=Settings(
             model=entry.name,
             num_classes=entry.num_classes,
@@ -92,9 +101,6 @@ def evaluate(
         files=tuple(path.name for path in listing.files),
         notes=listing.notes,
     )
-    size = batch_views or protocol.num_crops
-    scorer = Scorer(model, entry, protocol, batch_views=size, dtype=dtype, keep_views=keep_views)
-    return _run(scorer, listing, header, out, workers, progress, _facts(model, size, workers))
 
 
 def _check_choices(model: object, dtype: str, workers: int, batch_views: int | None) -> None:

@@ -15,10 +15,13 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
+import numpy as np
+from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from ptv_hub.errors import VideoError
 from ptv_hub.inference.frames import Frame, Video, plain
@@ -88,14 +91,15 @@ class EncodedVideo(Video):
 
     def frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Frame]]:
         # As to_rgb(), which sets up the conversion anew for every frame.
-        convert: Any = VideoReformatter()
+        convert = VideoReformatter()
         with self._guard():
             for place, frame in self._native(wanted):
-                yield place, convert.reformat(frame, format="rgb24").to_ndarray()
+                pixels = convert.reformat(frame, format="rgb24").to_ndarray()
+                yield place, np.asarray(pixels, np.uint8)
 
     def jpegs(self, wanted: Iterable[int]) -> Iterator[tuple[int, bytes]]:
         """(place, JPEG) of each frame wanted, as ``ffmpeg -q:v 1`` encodes it."""
-        codec: Any = None
+        codec: VideoCodecContext | None = None
         with self._guard():
             for place, frame in self._native(wanted):
                 if codec is None or (codec.width, codec.height) != (frame.width, frame.height):
@@ -105,7 +109,7 @@ class EncodedVideo(Video):
                 full_range.pts, full_range.time_base = place, codec.time_base
                 yield place, b"".join(bytes(packet) for packet in codec.encode(full_range))
 
-    def _native(self, wanted: Iterable[int]) -> Iterator[tuple[int, Any]]:
+    def _native(self, wanted: Iterable[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         """(place, frame in the decoder's own format) of each frame wanted."""
         missing: dict[int | None, int] = {self.timestamps.pts[place]: place for place in wanted}
         with self._guard():
@@ -119,18 +123,20 @@ class EncodedVideo(Video):
             at = min(missing.values())
             raise self._broken(f"no frame at {self.timestamps.seconds[at]:.3f} s")
 
-    def _open(self) -> Any:
+    def _open(self) -> InputContainer:
         file = (
             io.BytesIO(self._file) if isinstance(self._file, bytes) else str(self._file.resolve())
         )
         # Nothing but the file itself: a playlist must not make the decoder read elsewhere.
-        container = av.open(file, options={"protocol_whitelist": "file"})
+        container = av.open(file, "r", options={"protocol_whitelist": "file"})
         if not container.streams.video:
             container.close()
             raise VideoError("the file has no video", where=self.name)
         return container
 
-    def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
+    def _packets(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[av.Packet[VideoStream]]:
         try:
             for packet in container.demux(stream):
                 if packet.size and not packet.is_discard:
@@ -138,7 +144,7 @@ class EncodedVideo(Video):
         except av.error.FFmpegError as error:
             self._note_damage(error)
 
-    def _decoded(self) -> Generator[tuple[int | None, Any], None, None]:
+    def _decoded(self) -> Generator[tuple[int | None, av.VideoFrame], None, None]:
         """All frames with their time stamps, in the decoder's order; not yet converted."""
         with self._open() as container:
             stream = container.streams.video[0]
@@ -176,8 +182,8 @@ class EncodedVideo(Video):
             ) from error
 
 
-def _jpeg_encoder(width: int, height: int) -> Any:
-    codec: Any = av.CodecContext.create("mjpeg", "w")
+def _jpeg_encoder(width: int, height: int) -> VideoCodecContext:
+    codec = VideoCodecContext.create("mjpeg", "w")
     codec.width, codec.height, codec.pix_fmt = width, height, "yuvj420p"
     codec.time_base, codec.thread_count = Fraction(1, 30), 1
     codec.options = {"flags": "+qscale", "global_quality": "118"}  # FF_QP2LAMBDA x 1

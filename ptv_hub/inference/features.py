@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from ptv_hub.inference.predict import protocol_for, ready_model
 from ptv_hub.inference.transforms import ModelInput
 from ptv_hub.inference.video import Source, open_video
 from ptv_hub.inference.views import plan_views
+from ptv_hub.models.builders import ActionModel, VideoModel
 from ptv_hub.models.stages import StageModel
 from ptv_hub.weights import checkpoint
 from ptv_hub.zoo.entry import Entry
@@ -45,7 +46,7 @@ class Features:
 
 
 def features(
-    model: Any,
+    model: ActionModel | Entry | str,
     video: Source,
     *,
     stage: str | None = None,
@@ -75,13 +76,13 @@ def features(
         VideoError, UsageError: as ``predict``.
     """
     net = ready_model(model, weights)
-    item: Entry = net.entry
+    item = net.entry
     protocol = protocol_for(item, views, clip_sampling)
     if stage is None and not pool:
         raise UsageError("the embedding has no maps", fix="name a stage, or leave pool=True")
     with open_video(video, fps=fps, allow_broken=allow_broken) as opened, ExitStack() as stack:
         plan = plan_views(opened.timestamps, item.input, protocol)
-        extract = _extractor(net, stage, pool, stack)
+        extract = _extractor(cast(VideoModel, net), stage, pool, stack)
         of_views = over_views(extract, net, opened, plan, protocol, batch_views)
         # (clips * crops, ...) -> (clips, crops, ...)
         values = of_views.reshape(len(plan.clips), protocol.num_crops, *of_views.shape[1:])
@@ -100,15 +101,15 @@ def features(
 
 
 def _extractor(
-    net: Any, stage: str | None, pool: bool, stack: ExitStack
+    net: VideoModel, stage: str | None, pool: bool, stack: ExitStack
 ) -> Callable[[ModelInput], Tensor]:
     """From a batch of views to their features: (B, channels), or (B, channels, T', H', W')."""
     if stage is not None:
         part = StageModel(net, [stage])
 
         def of_stage(views: ModelInput) -> Tensor:
-            (values,) = part(views)
-            return values.mean(dim=(2, 3, 4)) if pool else values  # type: ignore[no-any-return]
+            values: Tensor = part(views)[0]
+            return values.mean(dim=(2, 3, 4)) if pool else values
 
         return of_stage
 
@@ -117,20 +118,14 @@ def _extractor(
     def keep(_: object, inputs: tuple[Tensor, ...]) -> None:
         seen.append(inputs[0])  # (B, T', H', W', channels): the head has moved them last
 
-    stack.enter_context(_removing(net.blocks[-1].proj.register_forward_pre_hook(keep)))
+    head = net.blocks[-1].get_submodule("proj")
+    stack.callback(head.register_forward_pre_hook(keep).remove)
 
     def of_head(views: ModelInput) -> Tensor:
         net(views)
         return seen.pop().mean(dim=(1, 2, 3))
 
     return of_head
-
-
-def _removing(handle: Any) -> AbstractContextManager[Any]:
-    """A hook's handle as a context: the model is left as it was found."""
-    stack = ExitStack()
-    stack.callback(handle.remove)
-    return stack
 
 
 def save_features(found: Features, path: str | os.PathLike[str]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ Place = Literal["left", "center", "right"]
 _PLACES: dict[str, int] = {"left": 0, "center": 1, "right": 2}
 
 
-def transform(model: Any, *, crop: Place = "center") -> ClipTransform:
+def transform(model: object, *, crop: Place = "center") -> ClipTransform:
     """The test-time transform of a model: frames in, model input out.
 
     Args:
@@ -44,7 +44,7 @@ def transform(model: Any, *, crop: Place = "center") -> ClipTransform:
     return ClipTransform(input_spec(model), crop)
 
 
-def input_spec(model: Any) -> InputSpec:
+def input_spec(model: object) -> InputSpec:
     """The input spec of a loaded model, a name, an ``Entry``, or an ``InputSpec`` itself."""
     if isinstance(model, InputSpec):
         return model
@@ -67,7 +67,7 @@ class ClipTransform:
     spec: InputSpec
     crop: Place = "center"
 
-    def __call__(self, frames: Any) -> ModelInput:
+    def __call__(self, frames: object) -> ModelInput:
         """Sample, normalise, resize, crop and pack.
 
         Args:
@@ -89,7 +89,7 @@ class ClipTransform:
         return pack(crops(scaled, self.spec, 3)[_PLACES[self.crop]].contiguous(), self.spec)
 
 
-def _frames(frames: Any) -> Tensor:
+def _frames(frames: object) -> Tensor:
     if isinstance(frames, Sequence) and not isinstance(frames, (str, bytes)) and len(frames):
         try:
             frames = torch.stack([torch.as_tensor(np.asarray(frame)) for frame in frames])

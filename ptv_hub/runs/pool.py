@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +43,9 @@ class _Task:
 class _Worker:
     """One process, its end of the pipe, and what it was given to do."""
 
-    def __init__(self, context: Any, spec: InputSpec, protocol: Protocol, plan: _Transfer) -> None:
+    def __init__(
+        self, context: SpawnContext, spec: InputSpec, protocol: Protocol, plan: _Transfer
+    ) -> None:
         self.connection, theirs = context.Pipe()
         self.process = context.Process(
             target=_work, args=(theirs, spec, protocol, plan), daemon=True, name="ptv_hub-decode"
@@ -124,24 +126,12 @@ def _work(connection: Connection, spec: InputSpec, protocol: Protocol, transfer:
                     if not transfer.shared:
                         connection.send(torch.stack(message.views).numpy())
                         continue
-                    message = _compact(message)
+                    message = message.compact()
                 connection.send(message)
     except (EOFError, OSError):
         return  # told to end, or the main process is gone
     except PtvHubError as error:
         connection.send(error)
-
-
-def _compact(message: Views) -> Views:
-    """Views that take no more memory than their own numbers.
-
-    Crops of one clip share its memory, which goes to the main process as it is; of a video much
-    wider than high that would be many times what the crops show of it.
-    """
-    own = sum(view.nbytes for view in message.views)
-    if message.views[0].untyped_storage().nbytes() <= own:
-        return message
-    return Views(torch.stack(message.views).unbind())
 
 
 class Pool:
@@ -193,9 +183,8 @@ class Pool:
 
     def _receive(self) -> None:
         """Wait until some worker says something, and take all that was said."""
-        by_connection = {worker.connection: worker for worker in self._workers}
-        for connection in wait(list(by_connection)):
-            worker = by_connection[connection]
+        heard = wait([worker.connection for worker in self._workers])
+        for worker in [worker for worker in self._workers if worker.connection in heard]:
             try:
                 message = worker.connection.recv()
             except (EOFError, OSError):

@@ -13,9 +13,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ptv_hub.errors import EvaluationError
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
 
 _FOREVER = timedelta(days=365)
 
@@ -44,7 +47,7 @@ class Queue:
 class SharedQueue(Queue):
     """The queue of several ranks, over a store of ``torch.distributed``."""
 
-    def __init__(self, store: Any, rank: int, world_size: int) -> None:
+    def __init__(self, store: Store, rank: int, world_size: int) -> None:
         super().__init__(rank, world_size)
         self._store = store
 

@@ -9,7 +9,6 @@ frame of each segment), normalise, random short side, random crop, flip.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,10 @@ Sample = tuple[Tensor, Tensor] | PtvHubError
 
 Errors travel as values: a ``DataLoader`` would turn them into text with a traceback.
 """
+
+
+Batch = Sequence[Tensor]
+"""Clips (B, 3, T, S, S), and their labels (B,) or marks (B, C)."""
 
 
 class TrainingClips(Dataset[Sample]):
@@ -137,12 +140,13 @@ def _target(labels: Sequence[int], num_marks: int | None) -> Tensor:
     return marks
 
 
-def collate(samples: list[Sample]) -> Any:
+def collate(samples: list[Sample]) -> Batch | PtvHubError:
     """A batch, or the first error of one."""
     for sample in samples:
         if isinstance(sample, PtvHubError):
             return sample
-    return default_collate(samples)
+    batch: Batch = default_collate(samples)
+    return batch
 
 
 class Batches(Sampler[list[tuple[int, int]]]):

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch.utils.data import DataLoader
@@ -21,9 +21,9 @@ from ptv_hub.environment import versions
 from ptv_hub.errors import DataError, UsageError, WriteError
 from ptv_hub.models.builders import build
 from ptv_hub.models.digest import digest
-from ptv_hub.training.clips import Batches, TrainingClips, collate
+from ptv_hub.training.clips import Batches, Sample, TrainingClips, collate
 from ptv_hub.training.epochs import Epochs
-from ptv_hub.training.fabric import make_fabric, scaler_of
+from ptv_hub.training.fabric import make_fabric, nodes_of, scaler_of
 from ptv_hub.training.logs import RunLog
 from ptv_hub.training.modules import prepare_model
 from ptv_hub.training.optimizer import make_optimizer
@@ -34,6 +34,10 @@ from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.load import load_weights
 from ptv_hub.weights.repository import export
 from ptv_hub.zoo.pyslowfast import Config
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+    from lightning.fabric.wrappers import _FabricModule, _FabricOptimizer
 
 log = logging.getLogger("ptv_hub")
 
@@ -88,11 +92,11 @@ def _silence(progress: Progress) -> None:
 
 class _Run:
     def __init__(
-        self, fabric: Any, config: Config, source: Source, weights: str | os.PathLike[str] | None
+        self, fabric: Fabric, config: Config, source: Source, weights: str | os.PathLike[str] | None
     ) -> None:
         self.fabric = fabric
         self.rank, self.world = fabric.global_rank, fabric.world_size
-        self.recipe = config.recipe.for_shards(fabric.strategy.num_nodes if self.world > 1 else 1)
+        self.recipe = config.recipe.for_shards(nodes_of(fabric))
         # What the files say is the recipe as it was asked for; its rates are scaled once only.
         self.config = config.model_copy(update={"entry": source.entry})
         self.source = source
@@ -215,7 +219,7 @@ class _Run:
         log.info("going on from epoch %d, step %d of %s", position.epoch, position.step, last)
         return position.model_copy(update={"world": self.world}), file
 
-    def _model_and_optimizer(self, fresh: bool) -> tuple[Any, Any]:
+    def _model_and_optimizer(self, fresh: bool) -> tuple[_FabricModule, _FabricOptimizer]:
         entry, recipe = self.source.entry, self.recipe
         torch.manual_seed(recipe.seed)  # of a new classifier, and of a model from scratch
         if self.weights is None or not fresh:
@@ -226,13 +230,15 @@ class _Run:
             model = build(entry, device="meta")
             own = {key: tensor.clone() for key, tensor in tensors.items()}
             load_weights(model, own, where=file.path, new_head=True)
-        prepare_model(model, recipe, rank=self.rank, world=self.world, device=self.fabric.device)
+        on_gpu = self.fabric.device.type == "cuda"
+        prepare_model(model, recipe, rank=self.rank, world=self.world, on_gpu=on_gpu)
         # Depthwise convolutions of three dimensions are a third slower the other way round.
         model.to(memory_format=torch.channels_last_3d)
         optimizer = make_optimizer(model, recipe)
-        return self.fabric.setup(model, optimizer)  # type: ignore[no-any-return]
+        ready: tuple[_FabricModule, _FabricOptimizer] = self.fabric.setup(model, optimizer)
+        return ready
 
-    def _loader(self, batches: Batches) -> Any:
+    def _loader(self, batches: Batches) -> DataLoader[Sample]:
         recipe = self.recipe
         clips = TrainingClips(
             self.source.train,

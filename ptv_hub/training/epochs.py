@@ -6,13 +6,15 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from torch import Tensor
+from torch.utils.data import DataLoader
 
 from ptv_hub.errors import TrainingError
 from ptv_hub.models.builders import VideoModel
-from ptv_hub.training.clips import Batches, LookClips
+from ptv_hub.training.clips import Batches, LookClips, Sample
 from ptv_hub.training.fabric import scaler_of
 from ptv_hub.training.logs import RunLog
 from ptv_hub.training.looks import average_statistics, look, measure_statistics
@@ -23,6 +25,10 @@ from ptv_hub.training.source import Source
 from ptv_hub.training.state import BEST, LAST, Position, save
 from ptv_hub.zoo.pyslowfast import Config
 from ptv_hub.zoo.recipe import Recipe, learning_rate
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+    from lightning.fabric.wrappers import _FabricModule, _FabricOptimizer
 
 LOG_PERIOD = 10
 """Steps from one row of ``steps.csv`` to the next, as PySlowFast logs."""
@@ -36,9 +42,9 @@ class Epochs:
 
     def __init__(
         self,
-        fabric: Any,
-        model: Any,
-        optimizer: Any,
+        fabric: Fabric,
+        model: _FabricModule,
+        optimizer: _FabricOptimizer,
         source: Source,
         config: Config,
         recipe: Recipe,
@@ -53,7 +59,7 @@ class Epochs:
         """
         self.fabric = fabric
         self.model = model
-        self.bare: VideoModel = model.module if hasattr(model, "module") else model
+        self.bare = cast(VideoModel, model.module)
         self.optimizer = optimizer
         self.source = source
         self.config = config
@@ -64,7 +70,11 @@ class Epochs:
         self._saved_at = time.monotonic()
 
     def run(
-        self, loader: Any, batches: Batches, position: Position, run_log: RunLog | None
+        self,
+        loader: DataLoader[Sample],
+        batches: Batches,
+        position: Position,
+        run_log: RunLog | None,
     ) -> Position:
         """Go on from ``position`` to the end of the recipe.
 
@@ -122,7 +132,9 @@ class Epochs:
             world=self.fabric.world_size,
         )
 
-    def _steps(self, loader: Any, position: Position, run_log: RunLog | None) -> Position:
+    def _steps(
+        self, loader: DataLoader[Sample], position: Position, run_log: RunLog | None
+    ) -> Position:
         recipe, optimizer, epoch = self.recipe, self.optimizer, position.epoch
         loss_of = LOSSES[recipe.loss]
         self.model.train()
@@ -145,7 +157,7 @@ class Epochs:
                 self.fabric.clip_gradients(self.model, optimizer, max_norm=recipe.clip_grad_norm)
             optimizer.step()
             # The mean over processes; Fabric's reduction is on all of them.
-            value = float(self.fabric.all_reduce(loss.detach(), reduce_op="mean"))
+            value = float(cast(Tensor, self.fabric.all_reduce(loss.detach(), reduce_op="mean")))
             if not math.isfinite(value):
                 raise TrainingError(
                     f"the loss is {value} in epoch {epoch}, step {step}",
@@ -171,7 +183,7 @@ class Epochs:
     def _late(self) -> bool:
         return time.monotonic() - self._saved_at >= self.save_every_s
 
-    def _measure(self, count: int, loader: Any, batches: Batches) -> None:
+    def _measure(self, count: int, loader: DataLoader[Sample], batches: Batches) -> None:
         """Precise batch-norm statistics over the epoch's first batches."""
         batches.first = 0
         measure_statistics(self.bare, loader, min(count, len(batches)), self.fabric.device)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from ptv_hub.errors import MissingExtra
 from ptv_hub.zoo.recipe import Recipe
 
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
-def make_fabric(device: str, recipe: Recipe) -> Any:
+Precision = Literal["16-mixed", "bf16-mixed", "32-true"]
+
+
+def make_fabric(device: str, recipe: Recipe) -> Fabric:
     """One process on a device, or as many as ``torchrun`` started.
 
     Raises:
@@ -23,7 +28,9 @@ def make_fabric(device: str, recipe: Recipe) -> Any:
     except ImportError as error:
         raise MissingExtra("lightning", "train", needed_for="training") from error
     cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
-    precision = ("16-mixed" if cuda else "bf16-mixed") if recipe.mixed_precision else "32-true"
+    precision: Precision = (
+        ("16-mixed" if cuda else "bf16-mixed") if recipe.mixed_precision else "32-true"
+    )
     # Lightning counts among its talk what is no news; ours goes through `report`.
     for name in ("lightning", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -34,10 +41,16 @@ def make_fabric(device: str, recipe: Recipe) -> Any:
         devices=local,
         num_nodes=max(world // local, 1),
         strategy="ddp" if world > 1 else "auto",
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,
     )
 
 
-def scaler_of(fabric: Any) -> Any:
+def nodes_of(fabric: Fabric) -> int:
+    """Machines that take part."""
+    return int(getattr(fabric.strategy, "num_nodes", 1)) if fabric.world_size > 1 else 1
+
+
+def scaler_of(fabric: Fabric) -> torch.amp.GradScaler | None:
     """The loss scaler of half precision on a GPU; ``None`` elsewhere."""
-    return getattr(fabric.strategy.precision, "scaler", None)
+    scaler: torch.amp.GradScaler | None = getattr(fabric.strategy.precision, "scaler", None)
+    return scaler

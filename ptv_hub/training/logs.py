@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptv_hub.errors import WriteError
 from ptv_hub.files import atomic_write
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 log = logging.getLogger("ptv_hub")
 
@@ -52,7 +55,7 @@ class RunLog:
             self._board.close()
 
 
-def _board(folder: Path) -> Any:
+def _board(folder: Path) -> SummaryWriter | None:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -61,7 +64,7 @@ def _board(folder: Path) -> Any:
     return SummaryWriter(str(folder))
 
 
-def _begin(path: Path, columns: tuple[str, ...], keep: Any) -> None:
+def _begin(path: Path, columns: tuple[str, ...], keep: Callable[[dict[str, str]], bool]) -> None:
     rows = []
     if path.is_file():
         with path.open(encoding="utf-8", newline="") as file:

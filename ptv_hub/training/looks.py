@@ -7,18 +7,21 @@ published protocols take up to thirty. It shows how a run goes; ``evaluate`` mea
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from ptv_hub.errors import PtvHubError
 from ptv_hub.evaluation.metrics import mean_average_precision
-from ptv_hub.models.builders import VideoModel
-from ptv_hub.training.clips import LookClips, collate
+from ptv_hub.models.builders import VideoModel, activated
+from ptv_hub.training.clips import LookClips, Sample, collate
+
+Part = TypeVar("Part")
 
 
 def measure_statistics(
@@ -64,22 +67,18 @@ def look(
     """
     protocol = model.entry.protocol
     own = list(range(rank, len(clips), world))
-    loader: Any = DataLoader(
+    loader: DataLoader[Sample] = DataLoader(
         Subset(clips, own), batch_size=batch_size, num_workers=workers, collate_fn=collate
     )
     scores: list[Tensor] = []
     targets: list[Tensor] = []
     model.eval()
-    model.activation = protocol.activation
-    try:
-        with torch.inference_mode():
-            for batch in loader:
-                if isinstance(batch, PtvHubError):
-                    raise batch
-                scores.append(model(batch[0].to(device)).float().cpu())
-                targets.append(batch[1])
-    finally:
-        model.activation = None
+    with activated(model, protocol.activation), torch.inference_mode():
+        for batch in loader:
+            if isinstance(batch, PtvHubError):
+                raise batch
+            scores.append(model(batch[0].to(device)).float().cpu())
+            targets.append(batch[1])
     found = _gathered((_joined(scores), _joined(targets)), world)
     all_scores = np.concatenate([s for s, _ in found if len(s)])
     all_targets = np.concatenate([t for s, t in found if len(s)])
@@ -88,13 +87,13 @@ def look(
     return 100.0 * float((all_scores.argmax(1) == all_targets).mean())
 
 
-def _joined(parts: Sequence[Tensor]) -> Any:
+def _joined(parts: Sequence[Tensor]) -> NDArray[Any]:
     return torch.cat(list(parts)).numpy() if parts else np.empty(0)
 
 
-def _gathered(mine: Any, world: int) -> list[Any]:
+def _gathered(mine: Part, world: int) -> list[Part]:
     if world == 1:
         return [mine]
-    found: list[Any] = [None] * world
+    found = [mine] * world
     dist.all_gather_object(found, mine)
     return found

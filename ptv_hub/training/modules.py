@@ -22,11 +22,11 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def prepare_model(
-    model: VideoModel, recipe: Recipe, *, rank: int, world: int, device: torch.device
+    model: VideoModel, recipe: Recipe, *, rank: int, world: int, on_gpu: bool = False
 ) -> None:
     """Replace dropout (and batch norms, where the recipe asks for it), and freeze stages.
 
-    ``device`` is where the model will train: torch's own synchronised batch norm runs on GPUs.
+    ``on_gpu``: the model will train on GPUs, where torch's own synchronised batch norm runs.
 
     Raises:
         UsageError: more frozen stages than the model has blocks before its head.
@@ -40,10 +40,7 @@ def prepare_model(
         )
     _replace(model, nn.Dropout, lambda old: BatchDropout(old.p, rank, world))
     if recipe.sync_bn and world > 1:
-        if device.type == "cuda":
-            _replace(model, nn.BatchNorm3d, _torchs_own)
-        else:
-            _replace(model, nn.BatchNorm3d, CpuSyncBatchNorm3d.of)
+        _replace(model, nn.BatchNorm3d, _torchs_own if on_gpu else CpuSyncBatchNorm3d.of)
     for block in list(model.blocks)[: recipe.frozen_stages]:
         block.requires_grad_(False)
 
@@ -98,8 +95,8 @@ def _summed(x: Tensor) -> Tensor:
     """The sum over all processes, of values and, backwards, of gradients."""
     from torch.distributed.nn.functional import all_reduce
 
-    total: Tensor = all_reduce(x)  # type: ignore[no-untyped-call]
-    return total
+    summed: Callable[[Tensor], Tensor] = all_reduce
+    return summed(x)
 
 
 def _torchs_own(norm: nn.Module) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,6 @@ from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.predict import protocol_for
 from ptv_hub.models.digest import digest
 from ptv_hub.runs.journal import Journal, name_of
-from ptv_hub.runs.pool import _compact
 from tests import GOLDEN, ROOT
 
 SCORES = np.load(GOLDEN / "evaluation.npz")
@@ -587,8 +587,9 @@ def test_runs_over_parts_are_joined(tmp_path):
 def test_an_unfinished_run_reports_what_is_left(tmp_path):
     items = linked(tmp_path, 4)
     evaluate(ColourModel(), items, FAST, out=tmp_path / "out")
-    with Journal(tmp_path / "out" / name_of(0)) as journal:
-        journal._database.execute("DELETE FROM videos WHERE id = ?", (items[1].id,))
+    with sqlite3.connect(tmp_path / "out" / name_of(0)) as database:
+        database.execute("DELETE FROM videos WHERE id = ?", (items[1].id,))
+    database.close()
     result = merge([tmp_path / "out"], tmp_path / "joined")
     assert (result.counts.scored, result.counts.pending) == (3, 1)
     assert "1 of 4 videos are not scored yet" in result.cautions
@@ -598,7 +599,7 @@ def test_what_a_worker_sends_is_no_larger_than_the_views():
     for width, shared in ((240, True), (2000, False)):
         clip = torch.arange(4 * 3 * 160 * width, dtype=torch.float32).view(4, 3, 160, width)
         views = tuple(clip.transpose(0, 1)[..., left : left + 160] for left in (0, 40, 80))
-        sent = _compact(Views(views)).views
+        sent = Views(views).compact().views
         assert (sent[0].untyped_storage().data_ptr() == clip.data_ptr()) is shared
         assert sent[0].untyped_storage().nbytes() <= sum(view.nbytes for view in views)
         assert all(torch.equal(one, other) for one, other in zip(sent, views, strict=True))

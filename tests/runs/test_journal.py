@@ -158,11 +158,26 @@ def test_a_journal_with_another_header(tmp_path):
         done(tmp_path, settings())
 
 
-def test_a_full_disk_takes_nothing_that_was_kept(tmp_path):
+def small_disk(monkeypatch) -> None:
+    """Have the next connection to a database find room for two pages more."""
+    connect = sqlite3.connect
+
+    def narrow(*args, **options) -> sqlite3.Connection:
+        database = connect(*args, **options)
+        pages = database.execute("PRAGMA page_count").fetchone()[0]
+        database.execute(f"PRAGMA max_page_count = {pages + 2}")
+        return database
+
+    monkeypatch.setattr(sqlite3, "connect", narrow)
+
+
+def test_a_full_disk_takes_nothing_that_was_kept(tmp_path, monkeypatch):
     path = tmp_path / name_of(0)
-    with begun(path) as journal:
-        pages = journal._database.execute("PRAGMA page_count").fetchone()[0]
-        journal._database.execute(f"PRAGMA max_page_count = {pages + 2}")
+    begun(path).close()
+    with monkeypatch.context() as patched:
+        small_disk(patched)
+        journal = Journal(path)
+    with journal:
         kept: list[str] = []
 
         def fill() -> None:

@@ -203,7 +203,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(videos, tmp_path):
         stderr=subprocess.DEVNULL,
     )
     last = output / "last.pyth"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not last.is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
@@ -222,13 +222,14 @@ def test_two_processes_do_what_one_does(videos, tmp_path):
     start = start_weights(tmp_path)
     one = run(videos, tmp_path / "one", weights=start)
     two = tmp_path / "two"
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29533"]
+    # Standalone: it takes a port that is free.
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [sys.executable, *torchrun, *command(videos, two)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from torch import nn
 
 from ptv_hub.fetching.hub import entry
@@ -13,19 +12,19 @@ from ptv_hub.training.modules import CpuSyncBatchNorm3d, prepare_model
 
 
 @pytest.mark.parametrize(
-    ("device", "world", "kind"),
+    ("on_gpu", "world", "kind"),
     [
-        ("cuda", 2, nn.SyncBatchNorm),
-        ("cpu", 2, CpuSyncBatchNorm3d),
-        ("cuda", 1, nn.BatchNorm3d),
+        (True, 2, nn.SyncBatchNorm),
+        (False, 2, CpuSyncBatchNorm3d),
+        (True, 1, nn.BatchNorm3d),
     ],
 )
-def test_which_batch_norm_is_taken(device, world, kind):
+def test_which_batch_norm_is_taken(on_gpu, world, kind):
     model = build(entry("x3d_xs"), device="meta")
     keys = list(model.state_dict())
     recipe = finetuning(entry("x3d_xs")).recipe
     assert recipe.sync_bn
-    prepare_model(model, recipe, rank=0, world=world, device=torch.device(device))
+    prepare_model(model, recipe, rank=0, world=world, on_gpu=on_gpu)
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
     assert len(norms) > 50
     assert {type(norm) for norm in norms} == {kind}
