@@ -190,6 +190,10 @@ class VideoError(PtvHubError):
     """A video, or a folder of frames, that cannot be decoded."""
 
 
+class EmptyClip(VideoError):
+    """A clip of a video in which no frame falls."""
+
+
 class DataError(PtvHubError):
     """An annotation file or data folder that does not hold together."""
 

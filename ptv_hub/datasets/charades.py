@@ -21,10 +21,7 @@ from ptv_hub.errors import AnnotationMissing, DataError
 from ptv_hub.inference.frames import FRAME_RATE
 from ptv_hub.zoo.entry import Entry, FrameSampling
 
-_FOLDERS = (
-    *("frames", "videos", "Charades_v1_480", "Charades_v1", "Charades_v1_rgb"),
-    "",
-)
+_FOLDERS = ("frames", "videos", "Charades_v1_480", "Charades_v1", "Charades_v1_rgb", "")
 _SUFFIXES = (".mp4", ".mkv", ".avi")
 
 

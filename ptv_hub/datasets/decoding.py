@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ptv_hub.datasets.listing import Frames, Item
-from ptv_hub.errors import PtvHubError, VideoError
+from ptv_hub.errors import EmptyClip, PtvHubError, VideoError
 from ptv_hub.inference.batching import distinct
 from ptv_hub.inference.clips import clip_views
 from ptv_hub.inference.video import open_video
@@ -92,7 +91,8 @@ def failure_of(error: Exception) -> Failure:
     """
     if isinstance(error, VideoError):
         # A clip's number would make a reason of its own of each.
-        return Failure(re.sub(r"clip \d+", "a clip", error.what), str(error))
+        same = "no frame falls into a clip" if isinstance(error, EmptyClip) else error.what
+        return Failure(same, str(error))
     if isinstance(error, PtvHubError):
         raise error
     kind = type(error).__name__  # a decoder's, or a library's

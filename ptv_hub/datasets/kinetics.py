@@ -25,8 +25,14 @@ _LISTS: dict[Split, tuple[str, ...]] = {
     "train": ("train.csv", "train.txt", "*train*.csv", "*train*.txt"),
     "val": ("val.csv", "val.txt", "validate.csv", "*val*.csv", "*val*.txt"),
     "test": (
-        *("test.csv", "test.txt", "val.csv", "val.txt", "validate.csv"),
-        *("*test*.csv", "*val*.csv", "*val*.txt"),
+        "test.csv",
+        "test.txt",
+        "val.csv",
+        "val.txt",
+        "validate.csv",
+        "*test*.csv",
+        "*val*.csv",
+        "*val*.txt",
     ),
 }
 _NAMES = ("kinetics_classnames.json", "*classnames.json", "*class_names.json")

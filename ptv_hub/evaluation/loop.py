@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -293,9 +293,6 @@ def _score_all(
         for item in to_decode():
             keep(item, scorer.row(item, decode(item, spec, scorer.protocol)))
         return
-    pool = Pool(workers, spec, scorer.protocol)
-    try:
+    with closing(Pool(workers, spec, scorer.protocol)) as pool:
         for item, messages in pool.run(to_decode()):
             keep(item, scorer.row(item, messages))
-    finally:
-        pool.close()

@@ -19,7 +19,7 @@ from functools import partial
 
 import numpy as np
 
-from ptv_hub.errors import UsageError, VideoError
+from ptv_hub.errors import EmptyClip, UsageError, VideoError
 from ptv_hub.zoo.entry import FrameSampling, InputSpec, Protocol, SecondsSampling, SegmentSampling
 
 RESAMPLED = "frames resampled"
@@ -234,8 +234,8 @@ def _starts(room: Fraction, protocol: Protocol) -> list[Fraction]:
     return [room / parts * index for index in range(clips)]
 
 
-def _empty(index: int, start: Fraction, end: Fraction, found: str) -> VideoError:
-    return VideoError(
+def _empty(index: int, start: Fraction, end: Fraction, found: str) -> EmptyClip:
+    return EmptyClip(
         f"no frame falls into clip {index}",
         expected=f"a frame from {float(start):.3f} s to {float(end):.3f} s",
         found=found,
