@@ -45,9 +45,9 @@ def same_settings(mine: Settings, theirs: Settings, where: Path) -> None:
         EvaluationError: saying what differs.
     """
     ours, others = mine.model_dump(), theirs.model_dump()
-    for name in ("protocol",):
-        ours |= {f"{name}.{key}": value for key, value in ours.pop(name).items()}
-        others |= {f"{name}.{key}": value for key, value in others.pop(name).items()}
+    for values in (ours, others):
+        protocol = values.pop("protocol").items()
+        values |= {f"protocol.{key}": value for key, value in protocol}
     differing = [name for name in ours if ours[name] != others[name]]
     if differing:
         raise EvaluationError(

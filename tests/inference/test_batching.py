@@ -1,0 +1,43 @@
+"""Views in batches through a function, and back to the clips and crops of the plan."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from ptv_hub.fetching.hub import entry
+from ptv_hub.inference.batching import ViewBatches, distinct
+from ptv_hub.inference.views import Clip, ViewPlan
+
+SPEC = entry("x3d_xs").input
+
+
+def plan(*frames: tuple[int, ...]) -> ViewPlan:
+    clips = (Clip(i, Fraction(i), Fraction(i + 1), f) for i, f in enumerate(frames))
+    return ViewPlan(tuple(clips), 2)
+
+
+def test_a_clip_that_repeats_another_comes_once():
+    few, order = distinct(plan((0, 1), (0, 1), (2, 3), (0, 1)))
+    assert [clip.index for clip in few.clips] == [0, 2]
+    assert (few.num_crops, order) == (2, (0, 0, 1, 0))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+def test_views_come_back_in_their_places_whatever_the_batch(size):
+    batches_seen = []
+
+    def number_of(batch):
+        batches_seen.append(len(batch))
+        return batch[:, 0, 0, 0, :1]
+
+    batches = ViewBatches(number_of, SPEC, torch.device("cpu"), size)
+    for clip in range(2):
+        batches.add([torch.full((3, 4, 2, 2), 10.0 * clip + crop) for crop in range(2)])
+    found = batches.result((0, 0, 1, 0), 2)
+    assert found.flatten().tolist() == [0, 1, 0, 1, 10, 11, 0, 1]
+    assert sum(batches_seen) == 4
+    assert all(count == size for count in batches_seen[:-1])
+    assert batches.seconds > 0
