@@ -72,13 +72,11 @@ def digest(
         ptv-hub digest X3D_M.pyth x3d_m.safetensors
     """
     from ptv_hub.fetching import hub
-    from ptv_hub.models.digest import digest as run
-    from ptv_hub.weights import checkpoint, layouts
+    from ptv_hub.weights.opened import OpenedWeights
 
     found = {}
     for path in file:
-        tensors = checkpoint.read(hub.local_file(str(path))).tensors
-        found[str(path)] = run(layouts.to_official(tensors))
+        found[str(path)] = OpenedWeights(hub.local_file(str(path))).digest
         if not json:
             print(f"{found[str(path)]}  {path}")
     if json:

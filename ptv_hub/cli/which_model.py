@@ -1,7 +1,7 @@
 """Which model a command is asked to run: a NAME, a checkpoint that a run wrote, or a config.
 
 Commands with ``--config`` take ``KEY VALUE`` pairs behind it, as PySlowFast's own do; all
-commands take weights whose file says itself what they are (``identify.recorded``).
+commands take weights whose file says itself what they are (``own_word.recorded``).
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _of_name(name: str, weights: str | Path | None) -> Asked:
     from ptv_hub.fetching import hub
 
     if _is_file_of_weights(name):
-        from ptv_hub.weights.identify import recorded
+        from ptv_hub.weights.own_word import recorded
 
         if weights is not None:
             raise UsageError("two files of weights", found=f"{name} and {weights}")
@@ -167,7 +167,7 @@ def _as_it_says(item: Entry, path: Path) -> Entry:
 
 
 def _recorded(path: Path) -> Entry | None:
-    from ptv_hub.weights.identify import recorded
+    from ptv_hub.weights.own_word import recorded
 
     try:
         return recorded(path)

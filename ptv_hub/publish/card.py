@@ -68,7 +68,7 @@ def _of_these_weights(item: Entry, config: HubConfig, measured: EvalResult) -> N
         )
 
 
-def check(text: str) -> None:
+def require_valid(text: str) -> None:
     """Hold a card against huggingface_hub's own reading of one; the network is not used.
 
     Raises:

@@ -11,43 +11,33 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from ptv_hub._version import __version__
-from ptv_hub.errors import (
-    CheckpointError,
-    DataError,
-    FetchError,
-    PtvHubError,
-    UsageError,
-    WriteError,
-)
+from ptv_hub.errors import CheckpointError, DataError, FetchError, PtvHubError, UsageError
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.fetching import cache, hub
-from ptv_hub.files import atomic_write, sha256_of
-from ptv_hub.models.builders import build
-from ptv_hub.models.digest import digest
-from ptv_hub.publish.card import card, check, license_text
-from ptv_hub.publish.chart import accuracy_against_flops, png
+from ptv_hub.files import atomic_write, write_text
+from ptv_hub.publish.card import card, license_text, require_valid
+from ptv_hub.publish.chart import Chart, accuracy_against_flops, png
 from ptv_hub.publish.upload import Pushed, upload
+from ptv_hub.verification.keys import wanted
+from ptv_hub.verification.records import VerifyReport
 from ptv_hub.verification.walk import verify
-from ptv_hub.weights import checkpoint, layouts
-from ptv_hub.weights.identify import candidates
-from ptv_hub.weights.load import load_weights
+from ptv_hub.weights.identify import attribute
+from ptv_hub.weights.load import require_fit
+from ptv_hub.weights.opened import OpenedWeights
+from ptv_hub.weights.repository import write_repository
 from ptv_hub.zoo import repository
 from ptv_hub.zoo.entry import Artifact, Entry, first_fault
 from ptv_hub.zoo.manifest import entries
 from ptv_hub.zoo.repository import (
     CARD_FILE,
     CHART_FILE,
-    CONFIG_FILE,
     LICENSE_FILE,
-    WEIGHTS_FILE,
     HubConfig,
     Provenance,
-    WeightsFile,
 )
 
 
@@ -81,54 +71,47 @@ def prepare(
     folder = Path(folder)
     path, source, vouched_by = _source(item, weights, progress)
     item = _without_repository(item)
-    file = checkpoint.read(path)
-    official = layouts.to_official(file.tensors)
-    load_weights(build(item, device="meta"), official, where=path)
-    sha256, found_digest = sha256_of(path), digest(official)
-    evidence = _evidence(item, path, file, official, sha256, found_digest)
-    vouched_by = vouched_by or _publisher(item, sha256)
-    report = verify(item, weights=path, progress=False)
+    opened = OpenedWeights(path)
+    require_fit(opened.official, wanted(item), item, where=path)
+    provenance = Provenance(
+        source=source,
+        sha256=opened.sha256,
+        vouched_by=vouched_by or _publisher(item, opened.sha256),
+        evidence=_evidence(item, opened),
+        converted_by=f"ptv_hub {__version__}",
+    )
+    report = _verified(item, opened)
+    measured = None if results is None else _measured(Path(results))
+    config = write_repository(folder, item, opened.official, provenance, digest=opened.digest)
+    chart = _chart(item)
+    text = card(item, config, report, repo_id=repo_id, chart=chart is not None, measured=measured)
+    require_valid(text)
+    write_text(folder / CARD_FILE, text)
+    write_text(folder / LICENSE_FILE, f"# Licence of {item.name}\n\n{license_text(item)}\n")
+    if chart is not None:
+        with atomic_write(folder / CHART_FILE) as temporary:
+            temporary.write_bytes(png(chart))
+    return config
+
+
+def _verified(item: Entry, weights: OpenedWeights) -> VerifyReport:
+    """What ``verify`` found. Raises CheckpointError where a check fails."""
+    report = verify(item, weights=weights, progress=False)
     failed = [c for c in report.checks if c.verdict == "fails"]
     if failed:
         raise CheckpointError(
             f"the weights do not pass verify, and are not published as {item.name}",
-            where=path,
+            where=weights.path,
             found="; ".join(f"{c.level}, {c.name}: {c.found}" for c in failed[:3]),
             fix=f"'ptv-hub verify {item.name} --weights FILE' tells all",
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError.because(error, folder) from error
-    target = folder / WEIGHTS_FILE
-    # Only what follows from the weights goes in: the same ones give the same file, whatever
-    # file they were read from, and are not uploaded twice. All else stands in the config.
-    metadata = {"entry": item.name, "layout": layouts.OFFICIAL, "digest": found_digest}
-    checkpoint.write(target, official, metadata=metadata)
-    config = HubConfig.of(
-        item,
-        WeightsFile(size=target.stat().st_size, sha256=sha256_of(target), digest=found_digest),
-        Provenance(
-            source=source,
-            sha256=sha256,
-            vouched_by=vouched_by,
-            evidence=evidence,
-            converted_by=f"ptv_hub {__version__}",
-        ),
-    )
-    peers = [other for other in entries() if other.dataset == item.dataset]
-    chart = accuracy_against_flops(
-        [*(p for p in peers if p.name != item.name), item], highlight=item.name
-    )
-    measured = None if results is None else _measured(Path(results))
-    text = card(item, config, report, repo_id=repo_id, chart=chart is not None, measured=measured)
-    check(text)
-    _write(folder / CONFIG_FILE, (config.model_dump_json(indent=2) + "\n").encode())
-    _write(folder / CARD_FILE, text.encode())
-    _write(folder / LICENSE_FILE, f"# Licence of {item.name}\n\n{license_text(item)}\n".encode())
-    if chart is not None:
-        _write(folder / CHART_FILE, png(chart))
-    return config
+    return report
+
+
+def _chart(item: Entry) -> Chart | None:
+    """The models of the same data set, this one marked; ``None`` without published figures."""
+    others = [e for e in entries() if e.dataset == item.dataset and e.name != item.name]
+    return accuracy_against_flops([*others, item], highlight=item.name)
 
 
 def _measured(path: Path) -> EvalResult:
@@ -141,11 +124,6 @@ def _measured(path: Path) -> EvalResult:
             found=first_fault(error),
             expected="the result.json that 'ptv-hub eval' writes",
         ) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def _source(
@@ -192,24 +170,17 @@ def _publisher(item: Entry, sha256: str) -> str | None:
     return next((a.hash_source for a in item.artifacts if a.sha256 == sha256), None)
 
 
-def _evidence(
-    item: Entry,
-    path: Path,
-    file: checkpoint.Checkpoint,
-    official: dict[str, Any],
-    sha256: str,
-    found_digest: str,
-) -> str:
+def _evidence(item: Entry, weights: OpenedWeights) -> str:
     """On what grounds the file is this model's, not one with the same keys and shapes."""
-    likely = candidates(file, official, sha256=sha256, found_digest=found_digest)
-    mine = next((c.evidence for c in likely if c.name == item.name), None)
-    if mine is not None:
-        return mine
+    found = attribute(weights, item)
+    if found.evidence is not None:
+        return found.evidence
     if item.name in {other.name for other in entries()}:
+        likely = " or ".join(f"{c.name} (by {c.evidence})" for c in found.candidates)
         raise CheckpointError(
             f"the weights are not those of {item.name}",
-            where=path,
-            found=" or ".join(f"{c.name} (by {c.evidence})" for c in likely) or "no model's",
+            where=weights.path,
+            found=likely or "no model's",
             fix="push it under its own name; 'ptv-hub identify FILE' says more",
         )
     return "keys and shapes"  # an entry of no manifest here

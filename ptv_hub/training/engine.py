@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.utils.data import DataLoader
 
+from ptv_hub._version import __version__
 from ptv_hub.environment import versions
 from ptv_hub.errors import DataError, UsageError, WriteError
+from ptv_hub.files import sha256_of
 from ptv_hub.models.builders import build
 from ptv_hub.models.digest import digest
 from ptv_hub.training.clips import Batches, Sample, TrainingClips, collate
@@ -32,8 +34,9 @@ from ptv_hub.training.source import Check, Source, check_videos
 from ptv_hub.training.state import BEST, LAST, Position, read_position, restore
 from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.load import load_weights
-from ptv_hub.weights.repository import export
+from ptv_hub.weights.repository import write_repository
 from ptv_hub.zoo.pyslowfast import Config
+from ptv_hub.zoo.repository import Provenance
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -270,7 +273,14 @@ class _Run:
         shuffled = epochs.look(self.recipe.seed) if control and self.source.val else None
         folder = self.output / "model"
         if self.rank == 0:
-            export(folder, official, self.source.entry, chosen, self._origin())
+            origin = Provenance(
+                source=chosen.name,
+                sha256=sha256_of(chosen),
+                vouched_by=None,
+                evidence=f"trained here, from {self._origin()}",
+                converted_by=f"ptv_hub {__version__}",
+            )
+            write_repository(folder, self.source.entry, official, origin)
         entry = self.source.entry
         return TrainingResult(
             name=entry.name,

@@ -19,8 +19,8 @@ from torch import Tensor
 from ptv_hub.errors import CheckpointError
 from ptv_hub.models.builders import VideoModel
 from ptv_hub.weights import checkpoint, layouts
-from ptv_hub.weights.identify import RECORD
 from ptv_hub.weights.load import load_weights
+from ptv_hub.weights.own_word import RECORD
 from ptv_hub.zoo.entry import Record, first_fault
 from ptv_hub.zoo.pyslowfast import Config, to_yaml
 

@@ -1,44 +1,30 @@
-"""Which of several entries with the same keys and shapes a file belongs to.
-
-Only bytes tell look-alikes apart: a hash, a digest, a pin, or a golden for these very tensors.
-"""
+"""Which of several entries with the same keys and shapes a file belongs to, as a check."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from ptv_hub.fetching import cache
 from ptv_hub.verification import goldens
-from ptv_hub.verification.records import Check
+from ptv_hub.verification.records import Check, Verdict
 from ptv_hub.verification.weights_file import Subject
-from ptv_hub.weights.identify import lookalikes, same_model
+from ptv_hub.weights.identify import Proof, attribute, lookalikes
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import entries
 
 
-@dataclass(frozen=True, order=True)
-class _Evidence:
-    """What ties the file to an entry; the strongest sorts first."""
-
-    here_only: bool
-    """Whether it rests on nothing but what this machine recorded."""
-    name: str
-    how: str
-
-
-def check_identity(entry: Entry, subject: Subject, digest: str) -> Check:
+def check_identity(entry: Entry, subject: Subject) -> Check:
     """Whether anything proves that the file is this entry's, or another's."""
-    evidence = _evidence(subject, digest)
-    own = [e for e in evidence if e.name == entry.name]
-    others = [e for e in evidence if e.name != entry.name and not _same(e.name, entry)]
-    # The strongest speaks; bytes that are two models' by equal right are one's by mistake.
-    if others and (not own or min(own).here_only >= min(others).here_only):
-        best = min(others)
-        return _check(entry, "fails", found=best.name, note=f"by {best.how}")
-    if own:
-        best = min(own)
-        verdict = "as recorded here" if best.here_only else "holds"
-        return _check(entry, verdict, found=entry.name, note=f"by {best.how}")
+    nobody_vouched = subject.expected.sha256 is None
+    found = attribute(
+        subject.weights,
+        entry,
+        known=_known(subject),
+        just_pinned=subject.artifact if nobody_vouched else None,
+    )
+    other, own = found.counterproof, found.proof
+    if other is not None:
+        return _check(entry, "fails", found=other.name, note=f"by {other.how}")
+    if own is not None:
+        verdict: Verdict = "as recorded here" if own.here_only else "holds"
+        return _check(entry, verdict, found=entry.name, note=f"by {own.how}")
     alike = ", ".join(item.name for item in lookalikes(entry))
     if not alike:
         note = "no other model of the zoo has these keys and shapes"
@@ -47,36 +33,20 @@ def check_identity(entry: Entry, subject: Subject, digest: str) -> Check:
     return _check(entry, "unknown", found=f"{entry.name}, {alike}", note=note)
 
 
-def _same(name: str, entry: Entry) -> bool:
-    return any(item.name == name and same_model(item, entry) for item in entries())
-
-
-def _check(entry: Entry, verdict: str, **facts: str) -> Check:
+def _check(entry: Entry, verdict: Verdict, **facts: str) -> Check:
     return Check(level="keys", name="identity", verdict=verdict, expected=entry.name, **facts)
 
 
-def _evidence(subject: Subject, digest: str) -> list[_Evidence]:
-    """All that ties these bytes or these tensors to an entry, whichever it is."""
+def _known(subject: Subject) -> list[Proof]:
+    """What a lock file says of the bytes, and goldens of the tensors."""
     found = []
-    pins = cache.pins()
-    if subject.artifact is not None and subject.expected.sha256 is None:
-        # A file fetched just now was pinned just now: that says nothing of what it is.
-        pins.pop(cache.key(subject.artifact), None)
-    for item in entries():
-        if item.digest == digest:
-            found.append(_Evidence(False, item.name, "its digest, stated in the manifest"))
-        for artifact in item.artifacts:
-            if artifact.sha256 == subject.sha256:
-                found.append(_Evidence(False, item.name, f"sha256 ({artifact.hash_source})"))
-                continue
-            pin = pins.get(cache.key(artifact))
-            if pin is not None and pin.sha256 == subject.sha256:
-                found.append(_Evidence(True, item.name, f"sha256 (first use here, {pin.since})"))
-    if subject.expected.sha256 == subject.sha256 and not subject.first_use:
-        owners = [i.name for i in entries() if subject.artifact in i.artifacts]
-        how = f"sha256 ({subject.expected.vouched_by})"
-        found += [_Evidence(False, name, how) for name in owners]
-    golden = goldens.shipped().get(digest)
+    expected = subject.expected
+    if expected.sha256 == subject.weights.sha256 and not subject.first_use:
+        owners = [item.name for item in entries() if subject.artifact in item.artifacts]
+        how = f"sha256 ({expected.vouched_by})"
+        found += [Proof(here_only=False, name=name, how=how) for name in owners]
+    golden = goldens.shipped().get(subject.weights.digest)
     if golden is not None:
-        found.append(_Evidence(False, golden.entry, f"its digest: {golden.weights}"))
+        how = f"its digest: {golden.weights}"
+        found.append(Proof(here_only=False, name=golden.entry, how=how))
     return found

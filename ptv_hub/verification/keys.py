@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ptv_hub.models.builders import build
 from ptv_hub.verification.records import Check
-from ptv_hub.weights.load import KeyReport, compare
+from ptv_hub.weights.load import KeyFit, compare
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import entries
 
@@ -23,22 +23,22 @@ def wanted(entry: Entry) -> dict[str, Tensor]:
 def check_keys(entry: Entry, tensors: Mapping[str, Tensor]) -> tuple[list[Check], bool]:
     """The checks on official-layout tensors, and whether the model can be loaded from them."""
     expected = wanted(entry)
-    report = compare(tensors, expected)
-    return [_names(report, len(expected)), _shapes(report), _classes(entry, tensors)], report.fits
+    fit = compare(tensors, expected)
+    return [_names(fit, len(expected)), _shapes(fit), _classes(entry, tensors)], fit.fits
 
 
 def _check(name: str, holds: bool, **facts: str | None) -> Check:
     return Check(level="keys", name=name, verdict="holds" if holds else "fails", **facts)
 
 
-def _names(report: KeyReport, count: int) -> Check:
-    wrong = {"missing": report.missing, "unexpected": report.unexpected}
+def _names(fit: KeyFit, count: int) -> Check:
+    wrong = {"missing": fit.missing, "unexpected": fit.unexpected}
     found = [f"{len(keys)} {kind}: {_some(keys)}" for kind, keys in wrong.items() if keys]
     return _check("keys", not found, expected=f"{count} keys", found="; ".join(found) or "these")
 
 
-def _shapes(report: KeyReport) -> Check:
-    wrong = report.mismatched
+def _shapes(fit: KeyFit) -> Check:
+    wrong = fit.mismatched
     found = f"{len(wrong)} of another: {_some(wrong, '; ')}" if wrong else "these"
     return _check("shapes", not wrong, expected="those of the model", found=found)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ptv_hub.models.builders import VideoModel
+from ptv_hub.models.builders import VideoModel, activated
 from ptv_hub.verification import goldens
 from ptv_hub.verification.goldens import Golden
-from ptv_hub.verification.records import Check
+from ptv_hub.verification.records import Check, Verdict
 
 TOLERANCE = 1e-4
 """Largest difference of a logit or a score, float32 on a CPU. Logits reach some 10; one thread
@@ -28,18 +27,16 @@ class Outputs:
 
 def outputs(model: VideoModel, clip: Tensor) -> Outputs:
     """Logits and scores of a clip from one pass; only the head runs twice."""
-    head, before = model.blocks[-1], model.activation
-    features: list[Any] = []
-    handle = head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
-    try:
-        with torch.inference_mode():
-            model.activation = None
-            logits = model(clip)
-            model.activation = model.entry.protocol.activation
-            return Outputs(logits, head(features[0]))
-    finally:
-        handle.remove()
-        model.activation = before
+    head = model.blocks[-1]
+    features: list[Tensor] = []
+    with (
+        head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0])),
+        torch.inference_mode(),
+        activated(model, None),
+    ):
+        logits = model(clip)
+    with torch.inference_mode(), activated(model, model.entry.protocol.activation):
+        return Outputs(logits, head(features[0]))
 
 
 def check_numbers(model: VideoModel, found: Outputs, digest: str, *, keep: bool) -> Check:
@@ -61,12 +58,12 @@ def check_numbers(model: VideoModel, found: Outputs, digest: str, *, keep: bool)
     return _check("unknown", found="outputs for a drawn clip", note=note)
 
 
-def _check(verdict: Any, **facts: str) -> Check:
+def _check(verdict: Verdict, **facts: str) -> Check:
     return Check(level="numbers", name="golden outputs", verdict=verdict, **facts)
 
 
 def _compared(
-    model: VideoModel, found: Outputs, golden: Golden, agreeing: str, remark: str
+    model: VideoModel, found: Outputs, golden: Golden, agreeing: Verdict, remark: str
 ) -> Check:
     spec = model.entry.input
     here = (spec.num_frames, spec.crop_size, model.entry.protocol.activation)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ptv_hub.verification.initialisation import at_initialisation
-from ptv_hub.verification.records import Check
+from ptv_hub.verification.records import Check, Verdict
 from ptv_hub.zoo.entry import Entry
 
 
@@ -23,7 +22,7 @@ def check_tensors(
     return [*checks, _finite(tensors), _batch_norm(tensors), _initialisation(tensors)]
 
 
-def _check(name: str, verdict: Any, **facts: str | None) -> Check:
+def _check(name: str, verdict: Verdict, **facts: str | None) -> Check:
     return Check(level="tensors", name=name, verdict=verdict, **facts)
 
 
@@ -31,13 +30,13 @@ def _digest(entry: Entry, found: str) -> Check:
     if entry.digest is None:
         note = "nobody has stated the digest of these weights"
         return _check("digest", "unknown", found=found, note=note)
-    verdict = "holds" if entry.digest == found else "fails"
+    verdict: Verdict = "holds" if entry.digest == found else "fails"
     return _check("digest", verdict, expected=entry.digest, found=found, note="the manifest")
 
 
 def _header(digest: str, stated: str) -> Check:
     """Whether the tensors are those that the file's writer hashed: damage, not identity."""
-    verdict = "holds" if stated == digest else "fails"
+    verdict: Verdict = "holds" if stated == digest else "fails"
     note = "the file's own claim: its tensors are as when it was written"
     return _check("digest in its header", verdict, expected=stated, found=digest, note=note)
 

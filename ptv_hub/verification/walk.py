@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 
 from ptv_hub import environment
-from ptv_hub.errors import FetchError, HashMismatch
+from ptv_hub.errors import FetchError, HashMismatch, LayoutError
 from ptv_hub.fetching.hub import entry
-from ptv_hub.models.digest import digest
 from ptv_hub.verification import goldens
 from ptv_hub.verification.accuracy import Data, check_accuracy, not_measured
 from ptv_hub.verification.behaviour import check_behaviour
@@ -18,15 +17,16 @@ from ptv_hub.verification.numbers import check_numbers, outputs
 from ptv_hub.verification.records import LEVELS, Check, VerifyReport
 from ptv_hub.verification.spec import check_spec
 from ptv_hub.verification.tensors import check_tensors
-from ptv_hub.verification.weights_file import Subject, check_file, mismatch, obtain, read_official
-from ptv_hub.weights.load import load
+from ptv_hub.verification.weights_file import Subject, check_file, mismatch, obtain
+from ptv_hub.weights.load import with_weights
+from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.zoo.entry import Entry
 
 
 def verify(
     name: str | Entry,
     *,
-    weights: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | OpenedWeights | None = None,
     spec_only: bool = False,
     record: bool = False,
     data: Data | None = None,
@@ -36,8 +36,8 @@ def verify(
 
     Args:
         name: hub name, zoo name, config path, or an ``Entry``.
-        weights: a local file in either layout and format; without it the entry's own file is
-            fetched.
+        weights: a local file in either layout and format, opened already or not; without it the
+            entry's own file is fetched.
         spec_only: only what needs no weights: parameters, FLOPs, the table's link.
         record: keep the outputs for these weights, where none are known, to compare with the
             next time.
@@ -59,8 +59,10 @@ def verify(
     checks = check_spec(item)
     if spec_only:
         return _report(item, checks)
+    if weights is not None and not isinstance(weights, OpenedWeights):
+        weights = OpenedWeights(Path(weights))
     try:
-        subject = obtain(item, None if weights is None else Path(weights), progress=progress)
+        subject = obtain(item, weights, progress=progress)
     except HashMismatch as error:
         checks.append(mismatch(error))
         return _report(item, _completed(item, checks, "the file was refused"))
@@ -78,24 +80,25 @@ def _with_weights(
     data: Data | None,
     progress: bool,
 ) -> VerifyReport:
-    of_file, file = check_file(item, subject)
+    weights = subject.weights
+    of_file, readable = check_file(item, subject)
     checks += of_file
-    if file is None:
+    if not readable:
         checks = _completed(item, checks, "the file cannot be read")
         return _report(item, checks, subject)
-    tensors = read_official(file)
-    if tensors is None:
+    try:
+        tensors, found = weights.official, weights.digest
+    except LayoutError:
         checks = _completed(item, checks, "no layout names the file's keys")
         return _report(item, checks, subject)
-    found = digest(tensors)
     of_keys, fits = check_keys(item, tensors)
     if fits:
-        of_keys.append(check_identity(item, subject, found))
-    checks += [*of_keys, *check_tensors(item, tensors, found, file.metadata)]
+        of_keys.append(check_identity(item, subject))
+    checks += [*of_keys, *check_tensors(item, tensors, found, weights.file.metadata)]
     if not fits:
         checks = _completed(item, checks, "the model cannot be built from this file")
         return _report(item, checks, subject, found)
-    model = load(item, weights=subject.path)
+    model = with_weights(item, weights)
     spec = item.input
     first = outputs(model, goldens.drawn_clip(spec.num_frames, spec.crop_size))
     checks.append(check_numbers(model, first, found, keep=record))
@@ -129,7 +132,7 @@ def _report(
     return VerifyReport(
         name=item.name,
         dataset=item.dataset,
-        weights=None if subject is None else str(subject.path),
+        weights=None if subject is None else str(subject.weights.path),
         origin=None if subject is None else subject.origin,
         digest=found,
         caution=None if golden is None else golden.weights,

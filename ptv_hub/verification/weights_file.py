@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from ptv_hub.errors import CheckpointError, FetchError, HashMismatch, LayoutError
 from ptv_hub.fetching import cache
 from ptv_hub.fetching.cache import Expectation
-from ptv_hub.files import sha256_of
 from ptv_hub.verification.keys import wanted
-from ptv_hub.verification.records import Check
-from ptv_hub.weights import checkpoint, layouts
+from ptv_hub.verification.records import Check, Verdict
 from ptv_hub.weights.checkpoint import Checkpoint
-from ptv_hub.weights.identify import config_claims, same_model
+from ptv_hub.weights.identify import is_called
+from ptv_hub.weights.layouts import LAYOUTS
+from ptv_hub.weights.opened import OpenedWeights
+from ptv_hub.weights.own_word import OwnWord
 from ptv_hub.zoo.entry import Artifact, Entry
-from ptv_hub.zoo.manifest import entries
 
 
 @dataclass(frozen=True)
 class Subject:
     """The file to verify, and what was known of it before it was looked at."""
 
-    path: Path
+    weights: OpenedWeights
+    """Its hash is that of the bytes as they are now."""
     origin: str
     artifact: Artifact | None
     """``None`` for a local file whose bytes are none of the entry's."""
     expected: Expectation
-    sha256: str
-    """Of the bytes as they are now."""
 
     @property
     def first_use(self) -> bool:
@@ -37,8 +35,8 @@ class Subject:
         return (self.expected.vouched_by or "").startswith("first use here")
 
 
-def obtain(entry: Entry, weights: Path | None, *, progress: bool) -> Subject:
-    """The local file ``weights``, or the entry's own, fetched if the cache has none.
+def obtain(entry: Entry, weights: OpenedWeights | None, *, progress: bool) -> Subject:
+    """A local file, or the entry's own, fetched if the cache has none.
 
     Raises:
         FetchError: it cannot be brought here or not be read; ``HashMismatch`` when the bytes
@@ -52,49 +50,41 @@ def obtain(entry: Entry, weights: Path | None, *, progress: bool) -> Subject:
     before = {artifact.url: cache.expectation(artifact) for artifact in entry.artifacts}
     fetched = fetch(entry, progress=progress)
     expected = before[fetched.artifact.url] or Expectation()
-    sha256 = sha256_of(fetched.path)
-    return Subject(fetched.path, fetched.artifact.url, fetched.artifact, expected, sha256)
+    return Subject(OpenedWeights(fetched.path), fetched.artifact.url, fetched.artifact, expected)
 
 
-def _local(entry: Entry, path: Path) -> Subject:
+def _local(entry: Entry, weights: OpenedWeights) -> Subject:
     """A file of the user's: vouched for only if its bytes are those of one of the entry's files."""
     try:
-        sha256 = sha256_of(path)
+        sha256 = weights.sha256
     except OSError as error:
         raise FetchError(
-            "the weights file cannot be opened", where=path, found=error.strerror or error
+            "the weights file cannot be opened", where=weights.path, found=error.strerror or error
         ) from error
     for artifact in entry.artifacts:
         expected = cache.expectation(artifact)
         if expected is not None and expected.sha256 == sha256:
-            return Subject(path, artifact.url, artifact, expected, sha256)
-    return Subject(path, "local file", None, Expectation(), sha256)
+            return Subject(weights, artifact.url, artifact, expected)
+    return Subject(weights, "local file", None, Expectation())
 
 
-def check_file(entry: Entry, subject: Subject) -> tuple[list[Check], Checkpoint | None]:
-    """The checks, and the file's content unless it cannot be read safely."""
+def check_file(entry: Entry, subject: Subject) -> tuple[list[Check], bool]:
+    """The checks, and whether the file can be read safely."""
     checks = [_sha256(subject), _size(entry, subject)]
+    weights = subject.weights
     try:
-        file = checkpoint.read(subject.path)
+        file = weights.file
     except CheckpointError as error:
         found = f"{error.what}: {error.found}" if error.found else error.what
-        return [*checks, _check("safe to read", "fails", found=found, note=error.fix)], None
+        return [*checks, _check("safe to read", "fails", found=found, note=error.fix)], False
     checks += [
         _check("safe to read", "holds", found="tensors and plain data only"),
         _check("container", "noted", found=_container(file)),
-        _layout(subject, file),
-        _dtypes(entry, file),
-        _own_word(entry, file),
+        _layout(subject),
+        _dtypes(entry, weights),
+        _own_word(entry, weights.own_word),
     ]
-    return checks, file
-
-
-def read_official(file: Checkpoint) -> dict[str, Any] | None:
-    """The tensors under official keys; ``None`` where no layout names them."""
-    try:
-        return layouts.to_official(file.tensors)
-    except LayoutError:
-        return None
+    return checks, True
 
 
 def mismatch(error: HashMismatch) -> Check:
@@ -103,7 +93,7 @@ def mismatch(error: HashMismatch) -> Check:
     return _check("sha256", "fails", expected=error.expected, found=error.found, note=note)
 
 
-def _check(name: str, verdict: Any, **facts: str | None) -> Check:
+def _check(name: str, verdict: Verdict, **facts: str | None) -> Check:
     return Check(level="file", name=name, verdict=verdict, **facts)
 
 
@@ -113,22 +103,22 @@ def _sha256(subject: Subject) -> Check:
         note = "nobody has published, locked or pinned a hash of this file"
         if subject.artifact is not None:
             note = "nobody has published a hash of this file; it is pinned from now on"
-        return _check("sha256", "unknown", found=subject.sha256, note=note)
-    agrees = "as recorded here" if subject.first_use else "holds"
+        return _check("sha256", "unknown", found=subject.weights.sha256, note=note)
+    agrees: Verdict = "as recorded here" if subject.first_use else "holds"
     return _check(
         "sha256",
-        agrees if subject.sha256 == expected.sha256 else "fails",
+        agrees if subject.weights.sha256 == expected.sha256 else "fails",
         expected=expected.sha256,
-        found=subject.sha256,
+        found=subject.weights.sha256,
         note=expected.vouched_by,
     )
 
 
 def _size(entry: Entry, subject: Subject) -> Check:
-    found = subject.path.stat().st_size
+    found = subject.weights.size
     stated = subject.expected.size
     if stated is not None:
-        verdict = "holds" if stated == found else "fails"
+        verdict: Verdict = "holds" if stated == found else "fails"
         return _check("size", verdict, expected=f"{stated:,} bytes", found=f"{found:,} bytes")
     twin = next((a for a in entry.artifacts if a.size == found and a.sha256), None)
     note = f"the size of the {twin.zoo} zoo's file, but not its bytes" if twin else None
@@ -155,10 +145,10 @@ def _container(file: Checkpoint) -> str:
     )
 
 
-def _layout(subject: Subject, file: Checkpoint) -> Check:
-    expected = subject.artifact.layout if subject.artifact else " or ".join(layouts.LAYOUTS)
+def _layout(subject: Subject) -> Check:
+    expected = subject.artifact.layout if subject.artifact else " or ".join(LAYOUTS)
     try:
-        found = layouts.detect(file.tensors)
+        found = subject.weights.layout
     except LayoutError as error:
         note = error.found and f"{error.what}: {error.found}"
         return _check("layout", "fails", expected=expected, found="none", note=note or error.what)
@@ -166,12 +156,15 @@ def _layout(subject: Subject, file: Checkpoint) -> Check:
     return _check("layout", "holds" if agrees else "fails", expected=expected, found=found)
 
 
-def _dtypes(entry: Entry, file: Checkpoint) -> Check:
+def _dtypes(entry: Entry, weights: OpenedWeights) -> Check:
     """Weights are float32, counters int64, as the model's own state dict has them."""
-    official = read_official(file) or {}
+    try:
+        official = weights.official
+    except LayoutError:
+        official = {}
     expected = wanted(entry)
     wrong = [k for k, t in official.items() if k in expected and t.dtype != expected[k].dtype]
-    kinds = {str(t.dtype).removeprefix("torch.") for t in file.tensors.values()}
+    kinds = {str(t.dtype).removeprefix("torch.") for t in weights.file.tensors.values()}
     return _check(
         "dtype",
         "fails" if wrong else "holds",
@@ -181,31 +174,26 @@ def _dtypes(entry: Entry, file: Checkpoint) -> Check:
     )
 
 
-def _own_word(entry: Entry, file: Checkpoint) -> Check:
+def _own_word(entry: Entry, own: OwnWord) -> Check:
     """What the file says of itself: the config in a PySlowFast checkpoint, a safetensors header.
 
     A contradiction fails. Agreement is the file's own claim and proves nothing.
     """
-    claims = config_claims(file)
-    expected = {claim: getattr(entry.input, claim) for claim in claims}
-    name = file.metadata.get("entry")
-    if name is not None:
-        own = name == entry.name or any(i.name == name and same_model(i, entry) for i in entries())
-        claims, expected = (
-            {**claims, "entry": name},
-            {**expected, "entry": name if own else entry.name},
-        )
-    if not claims:
+    found, expected = dict(own.claims), own.expected(entry)
+    if own.name is not None:
+        found["entry"] = own.name
+        expected["entry"] = own.name if is_called(own.name, entry) else entry.name
+    if not found:
         return _check("its own word", "noted", found="says nothing of itself")
-    agrees = claims == expected
+    agrees = found == expected
     return _check(
         "its own word",
         "holds" if agrees else "fails",
         expected=_told(expected),
-        found=_told(claims),
+        found=_told(found),
         note=f"the file's own claim{', no proof' if agrees else ' to be of another model'}",
     )
 
 
-def _told(claims: dict[str, Any]) -> str:
+def _told(claims: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in claims.items())

@@ -9,9 +9,9 @@ from typing import Literal
 from ptv_hub._version import __version__
 from ptv_hub.errors import UnknownName, UsageError, WriteError
 from ptv_hub.fetching.hub import entry
-from ptv_hub.models.digest import digest
 from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.identify import candidates
+from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.zoo.entry import Record
 from ptv_hub.zoo.repository import is_address
 
@@ -63,6 +63,41 @@ def convert(
     """
     layouts.layout(to)
     out = Path(out)
+    _require_target(out)
+    path, origin, name = _source(source, progress)
+    weights = OpenedWeights(path)
+    file, size = weights.file, weights.size
+    models = (name,) if name else tuple(c.name for c in candidates(weights))
+    training = file.training if keep_training else {}
+    checkpoint.write(
+        out,
+        layouts.convert(file.tensors, weights.layout, to),
+        training=training,
+        metadata={
+            ("entry" if len(models) == 1 else "candidates"): ", ".join(models),
+            "layout": to,
+            "digest": weights.digest,
+            "source": origin,
+            "converted_by": f"ptv_hub {__version__}",
+        },
+    )
+    return Conversion(
+        source=str(path),
+        target=str(out),
+        source_layout=weights.layout,
+        target_layout=to,
+        source_format=file.format,
+        source_size=size,
+        target_size=out.stat().st_size,
+        num_tensors=len(file.tensors),
+        digest=weights.digest,
+        models=models,
+        kept=tuple(training),
+        dropped=tuple(key for key in file.training if key not in training),
+    )
+
+
+def _require_target(out: Path) -> None:
     if out.suffix not in (".pyth", ".pt", ".pth", ".safetensors"):
         raise UsageError(
             "the suffix of the target says no format",
@@ -72,40 +107,6 @@ def convert(
         )
     if out.is_dir():
         raise WriteError("the target is a folder", where=out, fix="name a file")
-    path, origin, name = _source(source, progress)
-    file = checkpoint.read(path)
-    size = file.path.stat().st_size
-    here = layouts.detect(file.tensors)
-    official = layouts.convert(file.tensors, here, layouts.OFFICIAL)
-    found_digest = digest(official)
-    models = (name,) if name else tuple(c.name for c in candidates(file, official))
-    training = file.training if keep_training else {}
-    checkpoint.write(
-        out,
-        layouts.convert(file.tensors, here, to),
-        training=training,
-        metadata={
-            ("entry" if len(models) == 1 else "candidates"): ", ".join(models),
-            "layout": to,
-            "digest": found_digest,
-            "source": origin,
-            "converted_by": f"ptv_hub {__version__}",
-        },
-    )
-    return Conversion(
-        source=str(path),
-        target=str(out),
-        source_layout=here,
-        target_layout=to,
-        source_format=file.format,
-        source_size=size,
-        target_size=out.stat().st_size,
-        num_tensors=len(file.tensors),
-        digest=found_digest,
-        models=models,
-        kept=tuple(training),
-        dropped=tuple(key for key in file.training if key not in training),
-    )
 
 
 def _source(source: str | os.PathLike[str], progress: bool) -> tuple[Path, str, str | None]:

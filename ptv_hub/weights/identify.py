@@ -1,27 +1,27 @@
-"""What a stray file is: layout, architecture, candidates in the manifest, and on what evidence."""
+"""Whose weights are these? The one place where it is asked, and on what evidence.
+
+``attribute`` weighs opened weights, by themselves or against an entry: ``identify`` tells of a
+stray file, ``convert`` names the model it wrote, ``verify`` holds the answer to a claim, ``push``
+refuses weights of another model. Only bytes tell look-alikes apart: a hash, a digest, a pin.
+"""
 
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
 
-from pydantic import ValidationError
 from torch import Tensor
 
 from ptv_hub.errors import CheckpointError, LayoutError
-from ptv_hub.files import sha256_of
+from ptv_hub.fetching import cache
 from ptv_hub.models.builders import shapes
-from ptv_hub.models.digest import digest
-from ptv_hub.weights import checkpoint, layouts
-from ptv_hub.weights.checkpoint import Checkpoint
-from ptv_hub.zoo.entry import Entry, Record, first_fault
+from ptv_hub.weights.opened import OpenedWeights
+from ptv_hub.weights.own_word import recorded_in
+from ptv_hub.zoo.entry import Artifact, Entry, Record
 from ptv_hub.zoo.manifest import entries
-
-RECORD = "ptv_hub"
-"""Key under which a run's checkpoint holds what PySlowFast has no place for, its entry too."""
 
 Evidence = Literal[
     "file hash",
@@ -30,13 +30,186 @@ Evidence = Literal[
     "keys and shapes",
     "keys and shapes but for the head",
 ]
+"""The strongest first. A hash or digest proves; keys, shapes, and what the file says of itself
+(the config in a PySlowFast checkpoint, the metadata of safetensors) only agree."""
 
 
 class Candidate(Record):
     name: str
     evidence: Evidence
-    """The strongest there is. A hash or digest proves; keys, shapes, and what the file says of
-    itself (the config in a PySlowFast checkpoint, the metadata of safetensors) only agree."""
+    """The strongest there is."""
+
+
+@dataclass(frozen=True, order=True)
+class Proof:
+    """What ties these very bytes, or these tensors, to an entry; the strongest sorts first."""
+
+    here_only: bool
+    """Whether it rests on nothing but what this machine recorded."""
+    name: str
+    how: str
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Whose weights these are, held against one entry."""
+
+    entry: Entry
+    candidates: tuple[Candidate, ...]
+    """The entries that they can be, those with the strongest evidence only."""
+    proofs: tuple[Proof, ...]
+    """Of this entry and of others, the strongest first."""
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """Why the entry is among the candidates; ``None`` where it is not."""
+        return next((c.evidence for c in self.candidates if c.name == self.entry.name), None)
+
+    @property
+    def proof(self) -> Proof | None:
+        """The strongest that they are this entry's."""
+        return next((p for p in self.proofs if p.name == self.entry.name), None)
+
+    @property
+    def counterproof(self) -> Proof | None:
+        """What proves them another's, unless something stronger proves them this entry's.
+
+        Bytes that are two models' by equal right are one's by mistake: that counts against it.
+        """
+        other = next((p for p in self.proofs if not is_called(p.name, self.entry)), None)
+        own = self.proof
+        outweighed = other is None or (own is not None and own.here_only < other.here_only)
+        return None if outweighed else other
+
+
+def attribute(
+    weights: OpenedWeights,
+    entry: Entry,
+    *,
+    known: Sequence[Proof] = (),
+    just_pinned: Artifact | None = None,
+) -> Attribution:
+    """Whose weights these are, held against an entry.
+
+    Args:
+        known: proofs of other rooms: a lock file, outputs that somebody recorded.
+        just_pinned: a file fetched just now was pinned just now, which says nothing of it.
+
+    Raises:
+        CheckpointError: the file cannot be read, or no layout names its keys.
+        FetchError: the cache's record of its pins is damaged.
+    """
+    proofs = [*known, *_proofs(weights, just_pinned)]
+    return Attribution(entry, candidates(weights), tuple(sorted(proofs)))
+
+
+def _proofs(weights: OpenedWeights, just_pinned: Artifact | None) -> list[Proof]:
+    found = []
+    pins = cache.pins()
+    if just_pinned is not None:
+        pins.pop(cache.key(just_pinned), None)
+    for item in entries():
+        if item.digest == weights.digest:
+            found.append(Proof(False, item.name, "its digest, stated in the manifest"))
+        for artifact in item.artifacts:
+            pin = pins.get(cache.key(artifact))
+            if _has_bytes(weights, artifact):
+                found.append(Proof(False, item.name, f"sha256 ({artifact.hash_source})"))
+            elif pin is not None and pin.size == weights.size and pin.sha256 == weights.sha256:
+                found.append(Proof(True, item.name, f"sha256 (first use here, {pin.since})"))
+    return found
+
+
+def _has_bytes(weights: OpenedWeights, artifact: Artifact) -> bool:
+    """Whether the file's hash is the published one; a file of another size is not hashed for it."""
+    return (
+        artifact.sha256 is not None
+        and artifact.size in (None, weights.size)
+        and artifact.sha256 == weights.sha256
+    )
+
+
+def candidates(weights: OpenedWeights) -> tuple[Candidate, ...]:
+    """The entries that a file may be, those with the strongest evidence only.
+
+    Raises:
+        CheckpointError: the file cannot be read, or no layout names its keys.
+    """
+    have = {key: tuple(tensor.shape) for key, tensor in weights.official.items()}
+    trained = sum(t.numel() for k, t in weights.official.items() if _is_parameter(k))
+    found: dict[str, Evidence] = {}
+    for item in entries():
+        evidence = _of_bytes(item, weights) or _of_shapes(item, weights, have, trained)
+        if evidence is not None:
+            found[item.name] = evidence
+    if not found:
+        found = {item.name: _BUT_FOR_HEAD for item in entries() if _fits_but_for_head(item, have)}
+    strongest = min(found.values(), key=EVIDENCE.index, default=None)
+    return tuple(Candidate(name=n, evidence=e) for n, e in found.items() if e == strongest)
+
+
+EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
+
+_BUT_FOR_HEAD: Evidence = "keys and shapes but for the head"
+
+
+def _of_bytes(item: Entry, weights: OpenedWeights) -> Evidence | None:
+    if any(_has_bytes(weights, artifact) for artifact in item.artifacts):
+        return "file hash"
+    return "digest" if item.digest == weights.digest else None
+
+
+def _of_shapes(
+    item: Entry, weights: OpenedWeights, have: Mapping[str, tuple[int, ...]], trained: int
+) -> Evidence | None:
+    # Equal shapes have equal sums: most of the zoo need not be built to be told apart.
+    if item.num_params not in (None, trained) or have != shapes(item):
+        return None
+    own = weights.own_word.is_of(item)
+    return "keys, shapes and the file's own word" if own else "keys and shapes"
+
+
+def _is_parameter(key: str) -> bool:
+    return not key.endswith((".running_mean", ".running_var", ".num_batches_tracked"))
+
+
+def _fits_but_for_head(item: Entry, have: Mapping[str, tuple[int, ...]]) -> bool:
+    expected = shapes(item)
+    if have.keys() != expected.keys():
+        return False
+    differ = [key for key in have if have[key] != expected[key]]
+    return all(".proj." in key and have[key][1:] == expected[key][1:] for key in differ)
+
+
+def lookalikes(entry: Entry) -> list[Entry]:
+    """The other entries with the same keys and shapes that want other input than this one.
+
+    X3D_XS, X3D_S and X3D_M are one architecture trained on clips of other lengths and sizes; so
+    are SLOW_4x16 and SLOW_8x8. A swapped file loads without a complaint and scores badly.
+    """
+    return [
+        item
+        for item in entries()
+        # Equal shapes have equal sums; the cheap question first.
+        if (None in (item.num_params, entry.num_params) or item.num_params == entry.num_params)
+        and not same_model(item, entry)
+        and shapes(item) == shapes(entry)
+    ]
+
+
+def same_model(one: Entry, other: Entry) -> bool:
+    """Whether weights of one are rightly used as the other: two names of one model."""
+    return (one.builder, one.input, one.dataset) == (other.builder, other.input, other.dataset)
+
+
+def is_called(name: str, entry: Entry) -> bool:
+    """Whether a name is the entry's, or another of the manifest's for the same model."""
+    return name == entry.name or any(
+        item.name == name and same_model(item, entry) for item in entries()
+    )
+
+
+# ---------------------------------------------------------------------------- a stray file
 
 
 class Identity(Record):
@@ -76,170 +249,50 @@ def identify(path: str | os.PathLike[str]) -> Identity:
     Raises:
         UnreadableFile, UnsafeFile, CheckpointError: it is no checkpoint, or no safe one.
     """
-    file = checkpoint.read(path)
-    sha256 = sha256_of(file.path)
-    layout = problem = found_digest = classes = None
-    likely: tuple[Candidate, ...] = ()
+    weights = OpenedWeights(Path(path))
+    file = weights.file
+    problem = None
     try:
-        layout = layouts.detect(file.tensors)
+        official = weights.official
     except LayoutError as error:
-        problem = str(error)
-    else:
-        official = layouts.convert(file.tensors, layout, layouts.OFFICIAL)
-        found_digest = digest(official)
-        classes = _num_classes(official)
-        likely = candidates(file, official, sha256=sha256, found_digest=found_digest)
+        problem, official = str(error), {}
+    named = problem is None
+    classes = _num_classes(official)
     return Identity(
         path=str(file.path),
-        size=file.path.stat().st_size,
-        sha256=sha256,
+        size=weights.size,
+        sha256=weights.sha256,
         format=file.format,
         container=file.container,
         wrapper=file.prefix,
-        layout=layout,
+        layout=weights.layout if named else None,
         problem=problem,
         num_tensors=len(file.tensors),
         dtypes=tuple(sorted({str(t.dtype).removeprefix("torch.") for t in file.tensors.values()})),
-        digest=found_digest,
+        digest=weights.digest if named else None,
         num_classes=classes,
         datasets=tuple(dict.fromkeys(e.dataset for e in entries() if e.num_classes == classes)),
-        candidates=likely,
-        own_word=_own_word(file),
+        candidates=candidates(weights) if named else (),
+        own_word=_said(weights),
         training=tuple(file.training),
         training_bytes=_tensor_bytes(file.training),
     )
 
 
-def candidates(
-    file: Checkpoint,
-    official: dict[str, Tensor],
-    *,
-    sha256: str | None = None,
-    found_digest: str | None = None,
-) -> tuple[Candidate, ...]:
-    """The entries that a file may be, those with the strongest evidence only."""
-    found: dict[str, Evidence] = {}
-    have = {key: tuple(tensor.shape) for key, tensor in official.items()}
-    claims = config_claims(file)
-    for item in entries():
-        says_so = file.metadata.get("entry") == item.name or (
-            bool(claims) and all(_claimed(item)[key] == claims[key] for key in claims)
-        )
-        evidence = _evidence(item, have, says_so, sha256, found_digest)
-        if evidence is not None:
-            found[item.name] = evidence
-    for strongest in Evidence.__args__:  # type: ignore[attr-defined]
-        names = [name for name, evidence in found.items() if evidence == strongest]
-        if names:
-            return tuple(Candidate(name=name, evidence=strongest) for name in names)
-    return ()
-
-
-def _evidence(
-    item: Entry,
-    have: dict[str, tuple[int, ...]],
-    says_so: bool,
-    sha256: str | None,
-    found_digest: str | None,
-) -> Evidence | None:
-    if sha256 is not None and sha256 in {a.sha256 for a in item.artifacts}:
-        return "file hash"
-    if found_digest is not None and found_digest == item.digest:
-        return "digest"
-    expected = shapes(item)
-    if have == expected:
-        return "keys, shapes and the file's own word" if says_so else "keys and shapes"
-    if have.keys() == expected.keys():
-        differ = [key for key in have if have[key] != expected[key]]
-        if all(".proj." in key and have[key][1:] == expected[key][1:] for key in differ):
-            return "keys and shapes but for the head"
-    return None
-
-
-def config_claims(file: Checkpoint) -> dict[str, Any]:
-    """What the PySlowFast config inside a file says of its input; empty where there is none.
-
-    Of ``num_frames``, ``sampling_rate``, ``train_crop_size`` and ``crop_size`` those that
-    it states: the file's own claim, which tells apart models of equal keys and shapes.
-    """
-    text = file.training.get("cfg")
-    if not isinstance(text, str):
-        return {}
-    import yaml
-
+def _said(weights: OpenedWeights) -> str | None:
     try:
-        config = yaml.safe_load(text)
-        data = config["DATA"]
-        stated = {claim: data[key] for claim, key in _CLAIMS.items() if key in data}
-    except (yaml.YAMLError, KeyError, TypeError):
-        return {}
-    return stated
-
-
-def recorded(path: str | os.PathLike[str]) -> Entry | None:
-    """The entry that a run wrote into its checkpoint: classes, input and protocol of its own.
-
-    ``None`` where the file holds none, as PySlowFast's own checkpoints do. Its name, like all
-    that a file says of itself, proves nothing.
-
-    Raises:
-        UnreadableFile, UnsafeFile, CheckpointError: no checkpoint, no safe one, or one with a
-            record that cannot be understood.
-    """
-    return None if _surely_without(path) else _record(checkpoint.read(path))
-
-
-def _record(file: Checkpoint) -> Entry | None:
-    record = file.training.get(RECORD)
-    if record is None:
-        return None
-    try:
-        return Entry.model_validate_json(record["entry"])
-    except (KeyError, TypeError, ValidationError) as error:
-        raise CheckpointError(
-            "a checkpoint's record of its model cannot be understood",
-            where=file.path,
-            found=first_fault(error),
-            fix="a newer ptv_hub may have written it; the run's folder 'model' holds it as well",
-        ) from error
-
-
-def _own_word(file: Checkpoint) -> str | None:
-    try:
-        own = _record(file)
+        own = recorded_in(weights.file)
     except CheckpointError as error:
         return error.what
     return None if own is None else f"{own.name}, {own.num_classes} classes, {own.source}"
 
 
-def _surely_without(path: str | os.PathLike[str]) -> bool:
-    """Whether a zip's pickle does not even name the record: most files, told in milliseconds."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            pickles = [name for name in file.namelist() if name.endswith("/data.pkl")]
-            return bool(pickles) and all(RECORD.encode() not in file.read(p) for p in pickles)
-    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
-        return False
-
-
-_CLAIMS = {
-    "num_frames": "NUM_FRAMES",
-    "sampling_rate": "SAMPLING_RATE",
-    "train_crop_size": "TRAIN_CROP_SIZE",
-    "crop_size": "TEST_CROP_SIZE",
-}
-
-
-def _claimed(item: Entry) -> dict[str, Any]:
-    return {claim: getattr(item.input, claim) for claim in _CLAIMS}
-
-
-def _num_classes(official: dict[str, Tensor]) -> int | None:
+def _num_classes(official: Mapping[str, Tensor]) -> int | None:
     heads = [t.shape[0] for key, t in official.items() if key.endswith(".proj.bias")]
     return heads[0] if len(heads) == 1 else None
 
 
-def _tensor_bytes(value: Any) -> int:
+def _tensor_bytes(value: object) -> int:
     """Bytes of all tensors in nested plain data."""
     if isinstance(value, Tensor):
         return value.numel() * value.element_size()
@@ -248,24 +301,3 @@ def _tensor_bytes(value: Any) -> int:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return sum(_tensor_bytes(item) for item in value)
     return 0
-
-
-def lookalikes(entry: Entry) -> list[Entry]:
-    """The other entries with the same keys and shapes that want other input than this one.
-
-    X3D_XS, X3D_S and X3D_M are one architecture trained on clips of other lengths and sizes; so
-    are SLOW_4x16 and SLOW_8x8. A swapped file loads without a complaint and scores badly.
-    """
-    return [
-        item
-        for item in entries()
-        # Equal shapes have equal sums; the cheap question first.
-        if (None in (item.num_params, entry.num_params) or item.num_params == entry.num_params)
-        and not same_model(item, entry)
-        and shapes(item) == shapes(entry)
-    ]
-
-
-def same_model(one: Entry, other: Entry) -> bool:
-    """Whether weights of one are rightly used as the other: two names of one model."""
-    return (one.builder, one.input, one.dataset) == (other.builder, other.input, other.dataset)

@@ -28,8 +28,8 @@ from ptv_hub.inference.transforms import transform
 from ptv_hub.training.finetuning import finetuning
 from ptv_hub.training.state import Position, save
 from ptv_hub.weights import checkpoint
-from ptv_hub.weights.identify import recorded
 from ptv_hub.weights.load import load
+from ptv_hub.weights.own_word import recorded
 from ptv_hub.zoo.manifest import entries
 from ptv_hub.zoo.pyslowfast import Config, Paths, from_config, to_yaml
 from ptv_hub.zoo.recipe import recipe_of

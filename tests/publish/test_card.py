@@ -16,7 +16,7 @@ from ptv_hub.cli import app
 from ptv_hub.errors import ManifestError, UsageError
 from ptv_hub.evaluation.result import Counts, EvalResult, Metrics
 from ptv_hub.publish import chart
-from ptv_hub.publish.card import bibtex, card, check
+from ptv_hub.publish.card import bibtex, card, require_valid
 from ptv_hub.verification.records import Check, VerifyReport
 from ptv_hub.zoo import repository
 from ptv_hub.zoo.entry import Entry, License
@@ -64,7 +64,7 @@ def test_the_hubs_own_reader_takes_the_card(item):
     from huggingface_hub import ModelCard
 
     text = written(item)
-    check(text)
+    require_valid(text)
     data = ModelCard(text).data
     assert data.pipeline_tag == "video-classification"
     assert data.library_name == "ptv_hub"
@@ -156,7 +156,7 @@ def test_metadata_that_the_hub_would_not_take_are_refused():
     ):
         assert wrong != text
         with pytest.raises(ManifestError, match="would not take"):
-            check(wrong)
+            require_valid(wrong)
 
 
 def test_an_entry_without_published_figures_has_a_card_too():
@@ -164,7 +164,7 @@ def test_an_entry_without_published_figures_has_a_card_too():
         update={"published": None, "labels": (), "paper": None, "errata": ()}
     )
     text = written(bare, chart=False)
-    check(text)
+    require_valid(text)
     assert "model-index" not in metadata(text)
     assert "## Results" not in text
 
@@ -273,7 +273,7 @@ def test_measured_results_stand_beside_the_published_ones_with_their_protocol():
     text = card(
         item, config_of(item), report_of(item), repo_id="org/name", measured=evaluated(item)
     )
-    check(text)
+    require_valid(text)
     found = {r.metric_name: r for r in ModelCard(text).data.eval_results}
     assert found["top-1 (published)"].metric_value == item.published.top1
     measured = found["top-1 (measured on 99 of 100 videos)"]

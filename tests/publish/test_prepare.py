@@ -1,0 +1,67 @@
+"""What making a repository ready costs: the file is opened once, and its record handed on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ptv_hub
+from ptv_hub import files
+from ptv_hub.models import builders, digest
+from ptv_hub.publish import push
+from ptv_hub.verification import cost, keys
+from ptv_hub.weights import checkpoint
+
+PACKAGE = Path(ptv_hub.__file__).parent
+
+
+@pytest.fixture
+def calls(monkeypatch) -> Counter[tuple[str, str]]:
+    """(function, what it was called with) -> how often, wherever in the package it is called."""
+    import sys
+
+    found: Counter[tuple[str, str]] = Counter()
+    told = {
+        checkpoint.read: lambda path: Path(path).name,
+        files.sha256_of: lambda path: Path(path).name,
+        builders.build: lambda item, **_: item.name,
+        digest.digest: lambda _: "",
+    }
+
+    def counting(function: Any, name: Any) -> Any:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            found[function.__name__, name(*args, **kwargs)] += 1
+            return function(*args, **kwargs)
+
+        return counted
+
+    for function, name in told.items():
+        replacement = counting(function, name)
+        for module in [m for n, m in sys.modules.items() if n.startswith("ptv_hub.")]:
+            for attribute, value in list(vars(module).items()):
+                if value is function:
+                    monkeypatch.setattr(module, attribute, replacement)
+    # What is kept for the whole process counts as well.
+    for kept in (builders.shapes, keys.wanted, cost.count):
+        kept.cache_clear()
+    return found
+
+
+def test_a_file_is_read_hashed_and_built_once(drawn, tmp_path, calls):
+    source = drawn("x3d_xs", seed=3)
+    config = push.prepare(
+        ptv_hub.entry("x3d_xs"), tmp_path, repo_id="org/name", weights=source, progress=False
+    )
+    assert calls["read", source.name] == 1
+    assert calls["sha256_of", source.name] == 1
+    assert config.provenance.sha256 == files.sha256_of(source)
+    assert calls["sha256_of", "model.safetensors"] == 1
+    # Of the source once; four times by the checks that store the weights and read them back.
+    assert calls["digest", ""] == 5
+    # x3d_s and x3d_m have the same number of parameters; the other fifteen need no building.
+    built = {name: count for (function, name), count in calls.items() if function == "build"}
+    assert built.keys() == {"x3d_xs", "x3d_s", "x3d_m"}
+    assert sum(built.values()) <= 9
