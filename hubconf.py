@@ -15,6 +15,7 @@ dependencies = [
 
 try:
     from ptv_hub.zoo.entry import Entry as _Entry
+    from ptv_hub.zoo.facts import facts as _facts
     from ptv_hub.zoo.manifest import entries as _entries
 except ModuleNotFoundError as _error:
     if _error.name not in dependencies:
@@ -27,12 +28,10 @@ except ModuleNotFoundError as _error:
 
 _DOC = """{arch} {depth}, {frames}, trained for {dataset} ({num_classes} classes).
 
-Published: {published}
-Input: {input}, {channels}, (values / 255 - {mean}) / {std};
-    {sampling}.
+{known}
 Returns: logits (B, {num_classes}) of clips (B, 3, T, H, W); in eval mode, its record as
     ``model.entry`` (labels, input, protocol, source of the weights).
-{errata}
+
 Args:
     pretrained (bool): with weights, which is the default; False for pytorchvideo's initial ones
     progress (bool): show a bar on stderr while fetching
@@ -44,42 +43,24 @@ Args:
 
 
 def _doc(item: _Entry) -> str:
-    spec, protocol, published = item.input, item.protocol, item.published
-    facts = []
-    if published:
-        named = {
-            "top-1": published.top1,
-            "top-5": published.top5,
-            "mAP": published.mean_average_precision,
-        }
-        facts = [f"{name} {value:.2f}" for name, value in named.items() if value is not None]
-        clips, crops = protocol.num_clips, protocol.num_crops
-        facts[-1] += f" over {clips * crops} views ({clips} x {crops}, clips x crops)"
-        facts.append(f"{published.gflops:.2f} GFLOPs a view")
-        facts.append(f"{published.params_millions:.2f} M parameters")
-    size = f"{spec.num_frames} frames of {spec.crop_size} x {spec.crop_size}"
-    if spec.slowfast_alpha:
-        size += f" (slow pathway {spec.num_frames // spec.slowfast_alpha}, packed from them)"
-    seconds = spec.clip_seconds
+    known = _facts(item)
+    groups = {
+        "Published": known.published,
+        "Input": known.input,
+        "Protocol": known.protocol,
+        "Errata": known.errata,
+    }
+    told = ""
+    for title, rows in groups.items():
+        if rows:
+            told += f"{title}:\n" + "".join(f"    {what}: {value}\n" for what, value in rows)
     return _DOC.format(
         arch=item.arch,
         depth=item.depth,
         frames=item.frames,
         dataset=item.dataset,
         num_classes=item.num_classes,
-        published=", ".join(facts) or "nothing",
-        input=size,
-        channels=spec.channel_order.upper(),
-        mean=spec.mean[0],
-        std=spec.std[0],
-        sampling=(
-            f"frames {spec.sampling_rate} apart at {spec.target_fps} a second, {seconds:.2f} s"
-            if seconds
-            else "one frame from the middle of each of as many equal segments of the video"
-        ),
-        errata="".join(
-            f"Erratum: {e.field} printed {e.printed}, found {e.found}\n" for e in item.errata
-        ),
+        known=told,
     )
 
 

@@ -20,7 +20,7 @@ HUB_DEPENDENCIES = {
 }
 """What a bare torch.hub clone has: these, and what they bring."""
 
-GROUND = {"errors", "html", "files", "environment"}
+GROUND = {"errors", "html", "markdown", "files", "environment"}
 
 
 def wings() -> dict[str, int]:

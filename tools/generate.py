@@ -15,8 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from ptv_hub.markdown import table
 from ptv_hub.verification.records import VerifyReport
 from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.facts import METRICS
 from ptv_hub.zoo.manifest import ManifestFile, entries
 
 
@@ -43,26 +45,20 @@ def readme(text: str) -> str:
 
 def _table(dataset: str) -> str:
     rows = [item for item in entries() if item.dataset == dataset]
-    metrics = {"top1": "top-1", "top5": "top-5"}
-    if rows[0].protocol.metric == "mean_average_precision":
-        metrics = {"mean_average_precision": "mAP"}
+    mean_precision = rows[0].protocol.metric == "mean_average_precision"
+    metrics = ["mean_average_precision"] if mean_precision else ["top1", "top5"]
     head = [
         "name",
         "arch",
         "depth",
         "pretrain",
         "frames",
-        *metrics.values(),
+        *(METRICS[metric] for metric in metrics),
         "GFLOPs x views",
         "params (M)",
     ]
-    lines = [
-        f"**{TITLES[dataset]}**",
-        "",
-        _line(head),
-        _line(["---"] * 5 + ["--:"] * (len(head) - 5)),
-    ]
-    return "\n".join([*lines, *(_line(_cells(item, list(metrics))) for item in rows)])
+    shown = table(head, [_cells(item, metrics) for item in rows], right=head[5:])
+    return f"**{TITLES[dataset]}**\n\n{shown}"
 
 
 TITLES = {"kinetics400": "Kinetics-400", "ssv2": "Something-Something V2", "charades": "Charades"}
@@ -86,10 +82,6 @@ def _cells(item: Entry, metrics: list[str]) -> list[str]:
         f"{figure('gflops')} x {protocol.num_crops} x {protocol.num_clips}",
         figure("params_millions"),
     ]
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 GENERATED: dict[str, Callable[[str], str]] = {

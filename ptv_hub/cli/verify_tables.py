@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ptv_hub.cli.tables import console, print_table
+from ptv_hub.markdown import table
 from ptv_hub.verification.records import LEVELS, VERDICTS, Check, Verdict, VerifyReport
 
 _STYLES: dict[Verdict, str] = {
@@ -169,18 +170,11 @@ def markdown(report: VerifyReport) -> str:
     parts = [f"## {report.name} ({report.dataset})", f"{report.claim}."]
     if report.weights is not None:
         parts.append(f"Weights: `{report.weights}` ({report.origin}).")
-    return "\n\n".join([*parts, _table(head, rows), "\n".join(meanings), f"Made with {about}."])
+    return "\n\n".join([*parts, table(head, rows), "\n".join(meanings), f"Made with {about}."])
 
 
 def summary_markdown(reports: Sequence[VerifyReport]) -> str:
     """Many entries as one Markdown table, and the claim of each."""
     rows = [[f"`{r.name}`", *(r.levels[level] for level in LEVELS)] for r in reports]
     claims = "\n".join(f"- `{report.name}`: {report.claim}" for report in reports)
-    return f"{_table(['name', *LEVELS], rows)}\n\n{claims}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
+    return f"{table(['name', *LEVELS], rows)}\n\n{claims}"

@@ -39,6 +39,7 @@ def list_(
 
         ptv-hub list --dataset charades --json
     """
+    from ptv_hub.zoo.facts import METRICS
     from ptv_hub.zoo.manifest import entries, filter_entries
 
     found = filter_entries(
@@ -67,9 +68,6 @@ def list_(
         typer.echo("no model matches; 'ptv-hub list' shows all there are", err=True)
 
 
-METRICS = {"top1": "top-1", "top5": "top-5", "mean_average_precision": "mAP"}
-
-
 def _without_labels(item: Entry) -> dict[str, object]:
     """The record but for its class names, which would bury the rest (``show --json`` has them)."""
     return item.model_dump(mode="json", exclude={"labels"})
@@ -94,12 +92,6 @@ def _row(item: Entry, metrics: list[str]) -> list[str]:
     ]
 
 
-def _accuracy(item: Entry) -> str:
-    """The published accuracy in words: ``top-1 76.94, top-5 92.69`` or ``mAP 37.24``."""
-    values = {METRICS[metric]: _published(item, metric) for metric in METRICS}
-    return ", ".join(f"{k} {v:.2f}" for k, v in values.items() if v is not None) or "not stated"
-
-
 def show(
     name: RequiredName,
     json: Json = False,
@@ -116,48 +108,15 @@ def show(
     if json:
         print_json(item)
         return
-    spec, protocol = item.input, item.protocol
-    size = f"{spec.num_frames} frames of {spec.crop_size} x {spec.crop_size} pixels"
-    if spec.slowfast_alpha:
-        size += f" (slow pathway {spec.num_frames // spec.slowfast_alpha})"
-    seconds = spec.clip_seconds
-    rows = [
-        ["zoo name", item.zoo_name],
-        ["config", item.config],
-        ["architecture", f"{item.arch} {item.depth}, {item.frames}"],
-        ["trained for", f"{item.dataset} ({item.num_classes} classes)"],
-        ["pretrained on", item.pretrain or "nothing"],
-        ["input", size],
-        ["sampling", f"{seconds:.2f} s a clip" if seconds else "one frame of each segment"],
-        [
-            "normalisation",
-            f"values / 255, mean {spec.mean[0]}, std {spec.std[0]}, {spec.channel_order}",
-        ],
-        [
-            "protocol",
-            f"{protocol.num_clips} clips x {protocol.num_crops} crops,"
-            f" short side {spec.short_side}, {protocol.activation}, {protocol.ensemble} over views",
-        ],
-        ["published", _accuracy(item)],
-    ]
-    if item.published:
-        rows.append(
-            [
-                "cost",
-                f"{item.published.gflops} GFLOPs a view, {item.published.params_millions} M params",
-            ]
-        )
-    rows += [[f"file ({a.zoo} zoo)", _artifact(a)] for a in item.artifacts]
-    rows += [
-        [f"erratum ({e.field})", f"printed {e.printed}, found {e.found}: {e.reason}"]
-        for e in item.errata
-    ]
-    rows.append(
-        ["licence", f"code {item.license.code}; weights: {item.license.weights or 'not stated'}"]
-    )
-    if item.paper:
-        rows.append(["paper", f"{item.paper.title} ({item.paper.year}), {item.paper.url}"])
-    print_table([item.name, ""], rows)
+    from ptv_hub.zoo.facts import facts
+
+    known = facts(item)
+    rows = [*known.model, *known.input, *known.protocol]
+    rows += [(f"published {name}", told) for name, told in known.published]
+    rows += [(f"file ({a.zoo} zoo)", _artifact(a)) for a in item.artifacts]
+    rows += [(f"erratum ({field})", told) for field, told in known.errata]
+    rows += [(f"licence, {name}", told) for name, told in known.licence]
+    print_table([item.name, ""], [*rows, *known.paper])
 
 
 def _artifact(artifact: Artifact) -> str:

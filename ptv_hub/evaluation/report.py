@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ptv_hub import html
+from ptv_hub import markdown as tables
 from ptv_hub.evaluation.result import ClassResult, Comparison, EvalResult
 from ptv_hub.files import write_text
-
-NAMES = {"top1": "top-1", "top5": "top-5", "mean_average_precision": "mAP"}
+from ptv_hub.zoo.facts import METRICS
 
 _FAILURES = 100
 _CLASSES = 15
@@ -25,7 +25,7 @@ def write_report(result: EvalResult, folder: Path) -> None:
 def verdict(result: EvalResult) -> str:
     """The headline number in a sentence that says what it is worth."""
     row = _headline(result)
-    name = NAMES[row.metric]
+    name = METRICS[row.metric]
     if row.measured is None:
         return f"no {name}: none of {result.counts.listed} videos is scored"
     said = f"{name} {row.measured:.2f} over {result.counts.scored} of {result.counts.listed} videos"
@@ -83,7 +83,7 @@ def numbers(result: EvalResult) -> _Table:
         interval = "-" if row.low is None else f"{_percent(row.low)} to {_percent(row.high)}"
         rows.append(
             (
-                NAMES[row.metric],
+                METRICS[row.metric],
                 _percent(row.published),
                 _percent(row.measured),
                 "-" if row.difference is None else f"{row.difference:+.2f}",
@@ -226,17 +226,8 @@ def markdown(result: EvalResult) -> str:
                 lines += [part, ""]
             else:
                 shown = part if isinstance(part, _Table) else _ends(part)
-                lines += [*_markdown_table(shown), ""]
+                lines += [tables.table(shown.columns, shown.rows, right=shown.right), ""]
     return "\n".join(lines)
-
-
-def _markdown_table(table: _Table) -> Iterator[str]:
-    def row(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-    yield row(table.columns)
-    yield row(["--:" if column in table.right else "---" for column in table.columns])
-    yield from (row(cells) for cells in table.rows)
 
 
 def _ends(bars: _Bars) -> _Table:

@@ -14,8 +14,8 @@ from html import escape
 from typing import Literal, NamedTuple
 
 from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.facts import METRICS
 
-METRICS = {"top1": "top-1", "top5": "top-5", "mean_average_precision": "mAP"}
 """Field of the published figures -> how the field writes it."""
 
 COLOURS = {

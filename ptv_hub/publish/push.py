@@ -19,7 +19,8 @@ from ptv_hub.errors import CheckpointError, DataError, FetchError, PtvHubError, 
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.fetching import cache, hub
 from ptv_hub.files import atomic_write, write_text
-from ptv_hub.publish.card import card, license_text, require_valid
+from ptv_hub.publish.card import card, license_text
+from ptv_hub.publish.card_metadata import require_valid
 from ptv_hub.publish.chart import Chart, accuracy_against_flops, png
 from ptv_hub.publish.upload import Pushed, upload
 from ptv_hub.verification.keys import wanted
@@ -110,6 +111,8 @@ def _verified(item: Entry, weights: OpenedWeights) -> VerifyReport:
 
 def _chart(item: Entry) -> Chart | None:
     """The models of the same data set, this one marked; ``None`` without published figures."""
+    if item.published is None:
+        return None
     others = [e for e in entries() if e.dataset == item.dataset and e.name != item.name]
     return accuracy_against_flops([*others, item], highlight=item.name)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.evaluation.loop import evaluate
 from ptv_hub.evaluation.result import Comparison, EvalResult
+from ptv_hub.models.builders import ActionModel
 from ptv_hub.verification.records import Check, Verdict
 from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.facts import METRICS, figures
 
-_NAMES = {"top1": "top-1", "top5": "top-5", "mean_average_precision": "mAP"}
 _TELLING = 2.0
 """Points to either side: a wider interval holds nearly any number, and proves none."""
 
@@ -27,7 +27,7 @@ class Data:
     workers: int = 0
 
 
-def check_accuracy(model: Any, data: Data, *, progress: bool = False) -> list[Check]:
+def check_accuracy(model: ActionModel, data: Data, *, progress: bool = False) -> list[Check]:
     """Evaluate a model, and hold its numbers to the published ones.
 
     Raises:
@@ -55,7 +55,7 @@ def accuracy_checks(result: EvalResult) -> list[Check]:
         checks.append(
             Check(
                 level="accuracy",
-                name=_NAMES[row.metric],
+                name=METRICS[row.metric],
                 verdict=verdict,
                 expected=f"{row.published:.2f}",
                 found="none" if row.measured is None else f"{row.measured:.2f}",
@@ -83,9 +83,8 @@ def _verdict(result: EvalResult, row: Comparison) -> tuple[Verdict, str]:
 
 def not_measured(entry: Entry) -> Check:
     """The row of a report that was made without videos."""
-    published = entry.published
-    figures = {} if published is None else {m: getattr(published, m) for m in _NAMES}
-    stated = ", ".join(f"{_NAMES[m]} {v:.2f}" for m, v in figures.items() if v is not None)
+    known = figures(entry.published)
+    stated = ", ".join(f"{name.removesuffix(' %')} {value}" for name, value in known)
     return Check(
         level="accuracy",
         name="accuracy",

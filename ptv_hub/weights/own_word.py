@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ptv_hub.errors import CheckpointError
 from ptv_hub.weights import checkpoint
 from ptv_hub.weights.checkpoint import Checkpoint
-from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.entry import Entry, first_fault
 
 RECORD = "ptv_hub"
 """Key under which a run's checkpoint holds what PySlowFast has no place for, its entry too."""
@@ -92,7 +92,7 @@ def recorded_in(file: Checkpoint) -> Entry | None:
         raise CheckpointError(
             "a checkpoint's record of its model cannot be understood",
             where=file.path,
-            found=str(error).splitlines()[0],
+            found=first_fault(error),
             fix="a newer ptv_hub may have written it; the run's folder 'model' holds it as well",
         ) from error
 

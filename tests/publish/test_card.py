@@ -16,7 +16,8 @@ from ptv_hub.cli import app
 from ptv_hub.errors import ManifestError, UsageError
 from ptv_hub.evaluation.result import Counts, EvalResult, Metrics
 from ptv_hub.publish import chart
-from ptv_hub.publish.card import bibtex, card, require_valid
+from ptv_hub.publish.card import bibtex, card
+from ptv_hub.publish.card_metadata import require_valid
 from ptv_hub.verification.records import Check, VerifyReport
 from ptv_hub.zoo import repository
 from ptv_hub.zoo.entry import Entry, License
@@ -167,6 +168,41 @@ def test_an_entry_without_published_figures_has_a_card_too():
     require_valid(text)
     assert "model-index" not in metadata(text)
     assert "## Results" not in text
+
+
+def own_entry() -> Entry:
+    """A model of one's own: in no zoo, nothing published, a licence with a note."""
+    return ptv_hub.entry("x3d_m").model_copy(
+        update={
+            "name": "gestures",
+            "dataset": "my_gestures",
+            "config": "gestures.yaml",
+            "source": "/home/someone/runs/gestures.yaml",
+            "num_classes": 3,
+            "labels": ("wave", "a|b", "point"),
+            "published": None,
+            "errata": (),
+            "paper": None,
+            "license": License(code="MIT", note="Fine-tuned from x3d_m."),
+        }
+    )
+
+
+def test_of_a_model_of_ones_own_only_its_own_facts_are_told():
+    item = own_entry()
+    config = config_of(item, source="local file mine.pyth")
+    text = card(item, config, report_of(item), repo_id="org/name")
+    require_valid(text)
+    for untrue in ("zoo", "PySlowFast", "public sources", "published", "/home/someone", "..."):
+        assert untrue not in text.split("---\n", 2)[2], untrue
+    assert "X3D M 16x5, trained for my_gestures (3 classes). Source: gestures.yaml" in text
+    assert "Fine-tuned from x3d_m." in text
+    assert "Code: MIT. Weights: not stated by their owners." in text
+    assert "Nobody has stated how accurate it is" in text
+    measured = evaluated(item)
+    told = card(item, config, report_of(item), repo_id="org/name", measured=measured)
+    assert "The measured accuracy is the one of 30 views a video." in told
+    assert "than the published one" not in told
 
 
 def test_bibtex_is_complete_and_keyed_by_author_and_year():

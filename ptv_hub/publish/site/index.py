@@ -7,11 +7,12 @@ from html import escape
 
 from ptv_hub._version import __version__
 from ptv_hub.html import Html, element, page
-from ptv_hub.publish.chart import METRICS, accuracy_against_flops, svg
+from ptv_hub.publish.chart import accuracy_against_flops, svg
 from ptv_hub.publish.site.model import verdict
 from ptv_hub.publish.site.style import LIST_SCRIPT, STYLE
 from ptv_hub.verification.records import Check
 from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.facts import METRICS
 
 
 def index_page(

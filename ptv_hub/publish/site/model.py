@@ -5,32 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ptv_hub.html import Html, element, page, table
-from ptv_hub.publish.card import bibtex
-from ptv_hub.publish.chart import METRICS
+from ptv_hub.publish.card import bibtex, license_text
 from ptv_hub.publish.site.style import COPY_SCRIPT, STYLE
 from ptv_hub.verification.records import VERDICTS, Check
 from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.facts import facts
 
 
 def model_page(item: Entry, checks: Sequence[Check]) -> str:
     back = element("p", element("a", "all models", href="../index.html"))
-    trained = f"{item.arch} {item.depth} {item.frames}, trained for {item.dataset}"
-    if item.pretrain:
-        trained += f", pretrained on {item.pretrain}"
+    known = facts(item)
     sections = [
         back,
-        element("p", f"{trained}. In the zoo: {item.zoo_name} ({item.config})."),
+        element("p", f"{known.summary}. In the zoo: {item.zoo_name} ({item.config})."),
         element("h2", "Use"),
         _code(_python(item)),
         _code(f"ptv-hub predict {item.name} video.mp4"),
         _code(f"ptv-hub fetch {item.name}\nptv-hub verify {item.name}"),
         element("h2", "Published"),
-        table(["", "as published"], _published(item), right=["as published"]),
+        table(["", "as published"], known.published or [("nothing", "")], right=["as published"]),
         element("h2", "Verified for this page"),
         element("p", f"Counted anew: {verdict(checks)}. No weights were looked at.", class_="note"),
         _checks(checks),
         element("h2", "Input and protocol"),
-        table(["", ""], _input(item)),
+        table(["", ""], [*known.input, *known.protocol]),
         element("h2", "Files"),
         table(["zoo", "file", "sha256", "who vouches for it"], _files(item)),
     ]
@@ -40,10 +38,9 @@ def model_page(item: Entry, checks: Sequence[Check]) -> str:
         told = element("summary", f"{len(item.labels)} classes, in index order")
         classes = element("ol", *(element("li", label) for label in item.labels), start=0)
         sections += [element("h2", "Labels"), element("details", told, classes)]
-    stated = item.license.weights or "not stated by their owners"
     sections += [
         element("h2", "Licence"),
-        element("p", f"Code: {item.license.code}. Weights: {stated}. {item.license.note}"),
+        *(element("p", text) for text in license_text(item).split("\n\n")),
     ]
     if item.paper is not None:
         sections += [
@@ -81,22 +78,6 @@ def _code(text: str) -> Html:
     )
 
 
-def _published(item: Entry) -> list[tuple[str, str]]:
-    published = item.published
-    if published is None:
-        return [("nothing", "")]
-    rows = [
-        (f"{told} %", f"{getattr(published, field):.2f}")
-        for field, told in METRICS.items()
-        if getattr(published, field) is not None
-    ]
-    return [
-        *rows,
-        ("GFLOPs of one view", f"{published.gflops:.2f}"),
-        ("parameters, millions", f"{published.params_millions:.2f}"),
-    ]
-
-
 def _checks(checks: Sequence[Check]) -> Html:
     def found(check: Check) -> str:
         # A long address twice in a row is not easier to compare.
@@ -117,30 +98,6 @@ def _checks(checks: Sequence[Check]) -> Html:
         table(["check", "stated", "found", "verdict"], rows)
         + element("p", told + ".", class_="note")
     )
-
-
-def _input(item: Entry) -> list[tuple[str, str]]:
-    spec, protocol = item.input, item.protocol
-    sampling = f"the middle frame of each of {spec.num_frames} segments of the video"
-    if spec.clip_seconds is not None:
-        sampling = (
-            f"{spec.clip_seconds:.2f} s a clip, every {spec.sampling_rate} at {spec.target_fps} fps"
-        )
-    rows = [
-        ("frames", f"{spec.num_frames} of {spec.crop_size} x {spec.crop_size} pixels"),
-        ("sampling", sampling),
-        (
-            "values",
-            f"/ 255, minus {spec.mean[0]}, over {spec.std[0]}, {spec.channel_order.upper()}",
-        ),
-        ("short side", f"{spec.short_side} pixels"),
-    ]
-    if spec.slowfast_alpha:
-        rows.append(("slow pathway", f"{spec.num_frames // spec.slowfast_alpha} of the frames"))
-    views = f"{protocol.num_clips} clips x {protocol.num_crops} crops"
-    rows.append(("views", f"{views}, {protocol.ensemble} over them"))
-    rows.append(("scores", f"{protocol.activation} at each position of the head, then the mean"))
-    return rows
 
 
 def _files(item: Entry) -> list[tuple[str, ...]]:
