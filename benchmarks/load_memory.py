@@ -26,7 +26,9 @@ CASES = ("zip", "safetensors", "legacy", "stock")
 CHILD = """
 import sys
 import torch, safetensors.torch, pytorchvideo.models.hub
-from ptv_hub import builders, checkpoint, load  # load: the function
+from ptv_hub import load
+from ptv_hub.models import builders
+from ptv_hub.weights import checkpoint
 from ptv_hub.fetching.hub import entry
 case, name, path = sys.argv[1:]
 def status(field):
