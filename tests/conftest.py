@@ -1,8 +1,10 @@
-"""What several rooms' tests share: drawn checkpoints, made once a run."""
+"""What several rooms' tests share: drawn checkpoints, made once a run; and walls around them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ipaddress
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,11 +29,63 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     return make
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> Iterator[None]:
+    """No test of this process reaches further than loopback: one that tries fails, and says so."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+    getaddrinfo = socket.getaddrinfo
+
+    def checked_connect(self: socket.socket, address: object) -> None:
+        _refuse_far(self, address)
+        connect(self, address)
+
+    def checked_connect_ex(self: socket.socket, address: object) -> int:
+        _refuse_far(self, address)
+        return connect_ex(self, address)
+
+    def checked_getaddrinfo(host: object, *more: object, **options: object) -> object:
+        if not _is_near(host):
+            pytest.fail(f"a test asks for the address of {host!r}")
+        return getaddrinfo(host, *more, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", checked_connect)
+        patch.setattr(socket.socket, "connect_ex", checked_connect_ex)
+        patch.setattr(socket, "getaddrinfo", checked_getaddrinfo)
+        yield
+
+
+def _refuse_far(used: socket.socket, address: object) -> None:
+    internet = used.family in (socket.AF_INET, socket.AF_INET6)
+    # pytest's failure is no Exception: what catches the network's errors does not hide it.
+    if internet and isinstance(address, tuple) and not _is_near(address[0]):
+        pytest.fail(f"a test connects to {address!r}")
+
+
+def _is_near(host: object) -> bool:
+    if isinstance(host, bytes):
+        host = host.decode()
+    if host is None or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(str(host).partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_users_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing, not even what is made once a run, sees the user's caches, manifests or pins."""
+    folder = tmp_path_factory.mktemp("surroundings")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PTV_HUB_CACHE", str(folder / "cache"))
+        patch.setenv("HF_HOME", str(folder / "hf"))
+        for variable in ("PTV_HUB_MANIFESTS", "PTV_HUB_MIRROR", "PTV_HUB_LOCK", "PTV_HUB_OFFLINE"):
+            patch.delenv(variable, raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _surroundings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """No test sees the user's cache, manifests or pins, or reaches for the network."""
-    monkeypatch.setenv("PTV_HUB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    for variable in ("PTV_HUB_MANIFESTS", "PTV_HUB_MIRROR", "PTV_HUB_LOCK", "PTV_HUB_OFFLINE"):
-        monkeypatch.delenv(variable, raising=False)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each test begins with an empty cache."""
+    monkeypatch.setenv("PTV_HUB_CACHE", str(tmp_path / "cache"))

@@ -12,8 +12,8 @@ from ptv_hub.errors import ConfigError, UsageError
 from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import build, shapes
 from ptv_hub.zoo.manifest import entries
-from ptv_hub.zoo.pyslowfast import Config, Paths, from_config, to_values, to_yaml
-from ptv_hub.zoo.pyslowfast.values import defaults
+from ptv_hub.zoo.pyslowfast import Config, Paths, from_config, table, to_values, to_yaml
+from ptv_hub.zoo.pyslowfast.values import Values, defaults
 from ptv_hub.zoo.recipe import Recipe, learning_rate, recipe_of
 from tests import DATA
 
@@ -75,6 +75,51 @@ def test_in_and_out_agree(name, tmp_path):
         assert config.entry.model_dump(exclude=IDENTITY) == entry(name).model_dump(exclude=IDENTITY)
         assert config.recipe == recipe_of(entry(name))
         assert to_values(config) == to_values(zoo_config(name))
+
+
+def test_every_field_of_recipe_and_paths_has_one_row_and_no_two_rows_write_one_key():
+    for rows, record, without in (
+        (table.RECIPE, Recipe(), {"frozen_stages"}),
+        (table.PATHS, Paths(), set()),
+    ):
+        fields = [row.field for row in rows]
+        assert len(fields) == len(set(fields))
+        assert set(fields) == set(type(record).model_fields) - without
+        keys = [key for row in rows for key in row.write(record)]
+        assert len(keys) == len(set(keys))
+        assert set(keys) <= set(defaults())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_row_reads_back_what_it_wrote(name):
+    config = zoo_config(name)
+    records = (
+        (table.BUILDERS[config.entry.builder.name], config.entry.builder),
+        *((table.INPUT, config.entry.input), (table.PROTOCOL, config.entry.protocol)),
+        *((table.RECIPE, config.recipe), (table.PATHS, Paths(data="a", resume=False))),
+    )
+    written = to_values(config) | to_values(Config(**{**dict(config), "paths": records[-1][1]}))
+    for rows, record in records:
+        read = table.read(rows, Values(written, "a test"))
+        assert type(record).model_validate({**dict(record), **read}) == record
+
+
+def other(value: object) -> object:
+    """Another value of the same kind; ``None`` where only the record knows which there are."""
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, (int, float)) else None
+
+
+@pytest.mark.parametrize("rows", [table.RECIPE, table.PATHS], ids=["recipe", "paths"])
+def test_a_row_reads_and_writes_the_same_key(rows):
+    record = Recipe(precise_bn_batches=7) if rows is table.RECIPE else Paths()
+    for row in rows:
+        value = other(getattr(record, row.field))
+        if value is None:
+            continue
+        changed = record.model_copy(update={row.field: value})
+        assert row.read(Values(row.write(changed), "a test")) == value, row.field
 
 
 @pytest.mark.parametrize("name", NAMES)
