@@ -30,6 +30,18 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import TypedDict
+
+from typing_extensions import Unpack
+
+
+class Facts(TypedDict, total=False):
+    """What an error says beside what failed."""
+
+    where: object
+    expected: object
+    found: object
+    fix: str | None
 
 
 class PtvHubError(Exception):
@@ -151,9 +163,9 @@ class UnsafeFile(CheckpointError):
 class LayoutError(CheckpointError):
     """Keys that no layout names, that two layouts share, or that collide."""
 
-    def __init__(self, what: str, *, keys: Sequence[str] = (), **facts: object) -> None:
+    def __init__(self, what: str, *, keys: Sequence[str] = (), **facts: Unpack[Facts]) -> None:
         self.keys = tuple(keys)
-        super().__init__(what, **facts)  # type: ignore[arg-type]
+        super().__init__(what, **facts)
 
 
 class KeyMismatch(CheckpointError):
@@ -166,12 +178,12 @@ class KeyMismatch(CheckpointError):
         missing: Sequence[str] = (),
         unexpected: Sequence[str] = (),
         mismatched: Sequence[str] = (),
-        **facts: object,
+        **facts: Unpack[Facts],
     ) -> None:
         self.missing = tuple(missing)
         self.unexpected = tuple(unexpected)
         self.mismatched = tuple(mismatched)
-        super().__init__(what, **facts)  # type: ignore[arg-type]
+        super().__init__(what, **facts)
 
 
 class FetchError(PtvHubError):

@@ -12,7 +12,8 @@ import queue
 import re
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -197,21 +198,15 @@ class Partial:
             discard(self.path)
 
 
-class _writing:  # noqa: N801  (reads as the verb it is: `with _writing(path):`)
+@contextmanager
+def _writing(path: Path, *, undo: Callable[[], None] | None = None) -> Iterator[None]:
     """Turn what the system says of a file into a ``WriteError``."""
-
-    def __init__(self, path: Path, *, undo: Callable[[], None] | None = None) -> None:
-        self._path = path
-        self._undo = undo
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            if self._undo and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                self._undo()  # what half fills a full disk is of no use to anybody
-            raise WriteError.because(error, self._path, fix=FIX) from error
+    try:
+        yield
+    except OSError as error:
+        if undo and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            undo()  # what half fills a full disk is of no use to anybody
+        raise WriteError.because(error, path, fix=FIX) from error
 
 
 class _Hasher:

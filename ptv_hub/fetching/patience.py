@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import ssl
 from dataclasses import dataclass
 
 import requests
@@ -66,7 +67,7 @@ class Again(Exception):
 
 def unreachable(url: str, error: requests.exceptions.RequestException) -> Exception:
     """The error of a request without an answer: one more try where that can help."""
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+    if isinstance(_innermost(error), ssl.SSLCertVerificationError):
         return FetchError(
             "the server's certificate is not trusted",
             where=url,
@@ -91,14 +92,7 @@ def in_words(error: BaseException) -> str:
         return "no connection in time"
     if isinstance(error, requests.exceptions.TooManyRedirects):
         return "the server sends us round in circles (too many redirects)"
-    reason: object = error
-    while isinstance(reason, BaseException):
-        inner = getattr(reason, "reason", None)
-        if inner is None:
-            inner = next((a for a in reversed(reason.args) if isinstance(a, BaseException)), None)
-        if not isinstance(inner, BaseException):
-            break
-        reason = inner
+    reason = _innermost(error)
     if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
         return "the server fell silent"
     if isinstance(reason, (urllib3.exceptions.IncompleteRead, http.client.IncompleteRead)):
@@ -106,3 +100,14 @@ def in_words(error: BaseException) -> str:
     text = str(reason) or type(reason).__name__
     # urllib3 begins with the repr of its own objects: "HTTPConnection(...): Failed to ..."
     return re.sub(r"^<?[\w.]+\([^)]*\)>?: |^<[^>]*>: ", "", text)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What requests and urllib3 wrapped in errors of theirs."""
+    while True:
+        inner = getattr(error, "reason", None)
+        if inner is None:
+            inner = next((a for a in reversed(error.args) if isinstance(a, BaseException)), None)
+        if not isinstance(inner, BaseException):
+            return error
+        error = inner
