@@ -71,41 +71,23 @@ def export(
         WriteError: the folder cannot be written.
     """
     target, options = format_of(to), options or Options()
-    item = model.entry
-    out = Path(out if out is not None else f"{item.name}{target.suffix}")
-    if out.suffix != target.suffix:
-        raise UsageError(
-            f"the suffix of a {to} file is another one",
-            where=out,
-            expected=target.suffix,
-            found=out.suffix or "no suffix",
-        )
+    out = _target(model, target, out)
     target.require()
     compute = DTYPES[options.dtype if options.dtype in target.computes else "fp32"]
     graph = Graph(model, options, compute=compute)
-    frames = example(item.input, options.batch or 2)
+    frames = example(model.entry.input, options.batch or 2)
     expected = _scores(model, graph.inputs(frames), frames, graph)
     found_digest = digest(model.state_dict())
-    with _beside(out) as folder, _engine_errors(item.name, target):
+    with _beside(out) as folder, _engine_errors(model.entry.name, target):
         written = folder / out.name
         target.write(graph, trace(graph), _metadata(model, options, found_digest), written)
         difference = _difference(target, written, graph, frames, expected)
-        if not difference <= options.tolerance:  # not <=: a NaN is no number below it
-            raise ExportError(
-                f"the exported {item.name} gives other scores than the model",
-                where=f"{target.engine} {version(target.engine)}",
-                expected=f"a difference of at most {options.tolerance:g} ({options.dtype})",
-                found=f"{difference:.2g}",
-                fix="no file was left; try fp32, or another format",
-            )
+        _refuse_other_scores(difference, graph, target)
         size = sum(file.stat().st_size for file in folder.iterdir())
-        names = sorted((f.name for f in folder.iterdir()), key=lambda name: name != out.name)
-        # The file that is opened comes last, when what it needs is there.
-        for name in reversed(names):
-            os.replace(folder / name, out.parent / name)
+        names = _move(folder, out)
     batch = options.batch or "batch"
     return Exported(
-        name=item.name,
+        name=model.entry.name,
         files=tuple(str(out.parent / name) for name in names),
         size=size,
         format=to,
@@ -118,6 +100,39 @@ def export(
         views=len(frames),
         digest=found_digest,
     )
+
+
+def _target(model: VideoModel, target: Format, out: str | os.PathLike[str] | None) -> Path:
+    out = Path(out if out is not None else f"{model.entry.name}{target.suffix}")
+    if out.suffix != target.suffix:
+        raise UsageError(
+            f"the suffix of a {target.name} file is another one",
+            where=out,
+            expected=target.suffix,
+            found=out.suffix or "no suffix",
+        )
+    return out
+
+
+def _refuse_other_scores(difference: float, graph: Graph, target: Format) -> None:
+    options = graph.options
+    if not difference <= options.tolerance:  # not >: a NaN is no number above it
+        raise ExportError(
+            f"the exported {graph.model.entry.name} gives other scores than the model",
+            where=f"{target.engine} {version(target.engine)}",
+            expected=f"a difference of at most {options.tolerance:g} ({options.dtype})",
+            found=f"{difference:.2g}",
+            fix="no file was left; try fp32, or another format",
+        )
+
+
+def _move(folder: Path, out: Path) -> list[str]:
+    """Move what was written to where it is to be; names, first of the file that is opened."""
+    names = sorted((f.name for f in folder.iterdir()), key=lambda name: name != out.name)
+    # The file that is opened comes last, when what it needs is there.
+    for name in reversed(names):
+        os.replace(folder / name, out.parent / name)
+    return names
 
 
 def _scores(model: VideoModel, inputs: tuple[Tensor, ...], frames: Tensor, graph: Graph) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ from torch.export import ExportedProgram
 
 from ptv_hub.engines.export_graph import Graph
 from ptv_hub.errors import MissingExtra, UnknownName
+
+if TYPE_CHECKING:
+    import onnx
 
 METADATA_FILE = "ptv_hub.json"
 """Name of the metadata inside a torch.export archive."""
@@ -73,7 +76,8 @@ def _open_torch(path: Path) -> Run:
 
     def run(inputs: Sequence[Tensor]) -> Tensor:
         with torch.no_grad():
-            return module(*inputs)  # type: ignore[no-any-return]
+            scores: Tensor = module(*inputs)
+        return scores
 
     return run
 
@@ -106,7 +110,7 @@ def _write_onnx(
     onnx.save_model(model, path)
 
 
-def _name_batch_axis(model: Any) -> None:
+def _name_batch_axis(model: onnx.ModelProto) -> None:
     """``batch`` in place of the symbol that torch made up."""
     symbol = model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
     if not symbol:
@@ -118,7 +122,7 @@ def _name_batch_axis(model: Any) -> None:
                 axis.dim_param = axis.dim_param.replace(symbol, "batch")
 
 
-def _weights_to_bf16(model: Any) -> None:
+def _weights_to_bf16(model: onnx.ModelProto) -> None:
     """Keep the weights in half the bytes; ONNX Runtime's CPU kernels compute them in float32."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -193,14 +197,33 @@ def _open_openvino(path: Path) -> Run:
 FORMATS = {
     item.name: item
     for item in (
-        Format("torch-export", ".pt2", None, (), _write_torch, _open_torch, "torch"),
         Format(
-            *("onnx", ".onnx", "onnx", ("onnx", "onnxscript", "onnxruntime")),
-            *(_write_onnx, _open_onnx, "onnxruntime", ("fp32", "fp16")),
+            name="torch-export",
+            suffix=".pt2",
+            extra=None,
+            packages=(),
+            write=_write_torch,
+            open=_open_torch,
+            engine="torch",
         ),
         Format(
-            *("openvino", ".xml", "openvino", ("openvino",)),
-            *(_write_openvino, _open_openvino, "openvino"),
+            name="onnx",
+            suffix=".onnx",
+            extra="onnx",
+            packages=("onnx", "onnxscript", "onnxruntime"),
+            write=_write_onnx,
+            open=_open_onnx,
+            engine="onnxruntime",
+            computes=("fp32", "fp16"),
+        ),
+        Format(
+            name="openvino",
+            suffix=".xml",
+            extra="openvino",
+            packages=("openvino",),
+            write=_write_openvino,
+            open=_open_openvino,
+            engine="openvino",
         ),
     )
 }

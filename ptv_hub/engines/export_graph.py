@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -150,20 +150,24 @@ class _Named(nn.Module):
         super().__init__()
         self.inner = graph  # "graph" is a name that torch.fx takes for itself
 
+    def scores(self, *inputs: Tensor) -> Tensor:
+        found: Tensor = self.inner(*inputs)
+        return found
+
 
 class _Clip(_Named):
     def forward(self, clip: Tensor) -> Tensor:
-        return self.inner(clip)  # type: ignore[no-any-return]
+        return self.scores(clip)
 
 
 class _Frames(_Named):
     def forward(self, frames: Tensor) -> Tensor:
-        return self.inner(frames)  # type: ignore[no-any-return]
+        return self.scores(frames)
 
 
 class _Pathways(_Named):
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
-        return self.inner(slow, fast)  # type: ignore[no-any-return]
+        return self.scores(slow, fast)
 
 
 def traceable(model: VideoModel, *, dtype: torch.dtype = torch.float32) -> VideoModel:
@@ -176,10 +180,10 @@ def traceable(model: VideoModel, *, dtype: torch.dtype = torch.float32) -> Video
     In float32 the tensors are shared with ``model``. In another type they are converted, and
     the copy computes in it but for its pools, which stay in float32.
     """
-    kept: dict[int, Any] = {id(model.entry): model.entry}
+    shared: list[object] = [model.entry]
     if dtype is torch.float32:
-        kept |= {id(tensor): tensor for tensor in model.state_dict(keep_vars=True).values()}
-    net = copy.deepcopy(model, kept).eval()
+        shared += model.state_dict(keep_vars=True).values()
+    net = copy.deepcopy(model, {id(one): one for one in shared}).eval()
     for parent in list(net.modules()):
         for name, module in parent.named_children():
             if type(module).__name__ == "Swish":
@@ -198,4 +202,5 @@ class _InFloat32(nn.Module):
         self.pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pool(x.float()).to(x.dtype)  # type: ignore[no-any-return]
+        y: Tensor = self.pool(x.float())
+        return y.to(x.dtype)

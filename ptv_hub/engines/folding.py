@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+from typing_extensions import Self
 
 from ptv_hub.models.builders import VideoModel
 
@@ -68,20 +71,22 @@ class FusedConv(nn.Module):
         if self.bias is not None:
             self.bias.data = self.bias.data.to(dtype)
 
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._packed = None  # of a tensor that is about to be another, perhaps on a GPU
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        nn.Module._apply(self, fn, recurse)
+        return self
 
     def _fused(self, x: Tensor, other: Tensor | None) -> Tensor:
         weight = self._packed_for(x.shape)
         shape = self.padding, self.stride, self.dilation, self.groups
         run = torch.ops.mkldnn._convolution_pointwise
+        y: Tensor
         if other is None:
-            return run(x, weight, self.bias, *shape, self.activation, [], "")  # type: ignore[no-any-return]
-        unary = None if self.activation == "none" else self.activation
-        return run.binary(  # type: ignore[no-any-return]
-            x, other, weight, self.bias, *shape, "add", 1.0, unary, [], None
-        )
+            y = run(x, weight, self.bias, *shape, self.activation, [], "")
+        else:
+            unary = None if self.activation == "none" else self.activation
+            y = run.binary(x, other, weight, self.bias, *shape, "add", 1.0, unary, [], None)
+        return y
 
     def _packed_for(self, shape: torch.Size) -> Tensor:
         """The weights in the order in which the kernel for inputs of this shape wants them.
@@ -108,16 +113,21 @@ def _folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm3d) -> tuple[
     """Weights and bias of a convolution that does the batch norm's work too; in float64."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
-    if norm.weight is not None:
-        scale = scale * norm.weight.double()
-    shift = -norm.running_mean.double() * scale
-    if norm.bias is not None:
-        shift = shift + norm.bias.double()
-    if bias is not None:
-        shift = shift + bias.double() * scale
-    scaled = weight.double() * scale.reshape(-1, *[1] * (weight.dim() - 1))
-    return scaled.to(weight.dtype).detach(), shift.to(weight.dtype).detach()
+    folded = fuse_conv_bn_weights(
+        weight.double(),
+        _double(bias),
+        norm.running_mean.double(),
+        norm.running_var.double(),
+        norm.eps,
+        _double(norm.weight),
+        _double(norm.bias),
+    )
+    new_weight, new_bias = (tensor.detach().to(weight.dtype) for tensor in folded)
+    return new_weight, new_bias
+
+
+def _double(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.double()
 
 
 class Residual(nn.Module):
@@ -131,7 +141,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         other = x if self.shortcut is None else self.shortcut(x)
-        return self.last(self.inner(x), other)  # type: ignore[no-any-return]
+        y: Tensor = self.last(self.inner(x), other)
+        return y
 
 
 class Gate(nn.Module):
@@ -163,11 +174,8 @@ def fold(model: VideoModel) -> tuple[VideoModel, int]:
 
     Tensors that stay as they are are shared with ``model``, which is not changed.
     """
-    kept: dict[int, Any] = {
-        id(tensor): tensor for tensor in model.state_dict(keep_vars=True).values()
-    }
-    kept[id(model.entry)] = model.entry
-    net = copy.deepcopy(model, kept)
+    shared = (model.entry, *model.state_dict(keep_vars=True).values())
+    net = copy.deepcopy(model, {id(one): one for one in shared})
     count = 0
     chains = _chains(net)
     gates = [n for n, m in net.named_modules() if type(m).__name__ == "SqueezeExcitation"]
@@ -205,18 +213,16 @@ def _chains(net: VideoModel) -> list[tuple[str, str | None, str | None]]:
         if not list(module.children()) and not isinstance(module, nn.Identity)
     }
 
-    def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         name = leaves[module]
         alive.extend([inputs[0], output])
         consumers[id(inputs[0])].append(name)
         producers[id(output)] = name
 
-    hooks = [module.register_forward_hook(note) for module in leaves]
-    try:
+    with ExitStack() as hooks:
+        for module in leaves:
+            hooks.enter_context(module.register_forward_hook(note))
         _run_on_nothing(net)
-    finally:
-        for hook in hooks:
-            hook.remove()
     behind = {producers[key]: names for key, names in consumers.items() if key in producers}
 
     def only(name: str | None, kinds: Sequence[str]) -> str | None:
@@ -237,14 +243,22 @@ def _run_on_nothing(net: VideoModel) -> None:
     On the meta device it would cost a second, most of it for importing ``torch._dynamo``.
     """
     spec = net.entry.input
-    head: Any = net.blocks[-1]
-    pool, head.output_pool = head.output_pool, None  # its view of no numbers is ambiguous
     device = next(net.parameters()).device
+    clips = torch.empty(0, 3, spec.num_frames, spec.crop_size, spec.crop_size, device=device)
+    # The view that the head's last pool makes of no numbers is ambiguous.
+    with torch.no_grad(), _without(net.blocks[-1], "output_pool"):
+        net(clips)
+
+
+@contextmanager
+def _without(module: nn.Module, part: str) -> Iterator[None]:
+    """Within it a part of the module is ``None``."""
+    before = getattr(module, part)
+    setattr(module, part, None)
     try:
-        with torch.no_grad():
-            net(torch.empty(0, 3, spec.num_frames, spec.crop_size, spec.crop_size, device=device))
+        yield
     finally:
-        head.output_pool = pool
+        setattr(module, part, before)
 
 
 def _kind(net: nn.Module, activation: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from ptv_hub.errors import MissingExtra, WriteError
 from ptv_hub.fetching import cache
 from ptv_hub.files import atomic_write
-from ptv_hub.models.builders import VideoModel
+from ptv_hub.models.builders import VideoModel, through
+
+if TYPE_CHECKING:
+    import openvino
 
 _PRECISION = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
@@ -40,7 +43,7 @@ class Runner:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        self._compiled: dict[object, Any] = {}
+        self._compiled: dict[object, openvino.CompiledModel] = {}
 
     def __call__(self, pathways: Sequence[Tensor]) -> Tensor:
         arrays = [pathway.to(torch.float32).contiguous().numpy() for pathway in pathways]
@@ -50,7 +53,7 @@ class Runner:
         result = self._compiled[key](arrays)
         return torch.from_numpy(result[0].copy())
 
-    def _program(self, key: object, pathways: Sequence[Tensor]) -> Any:
+    def _program(self, key: object, pathways: Sequence[Tensor]) -> openvino.CompiledModel:
         name = hashlib.sha256(f"{self._identity} {key}".encode()).hexdigest()[:32]
         # Straight in the cache's folder, where no fetched file lies.
         path = cache.folder() / f"openvino-{name}.blob"
@@ -68,13 +71,11 @@ class Runner:
             pass  # a folder that cannot be written: the next process compiles again
         return program
 
-    def _traced(self, pathways: Sequence[Tensor]) -> Any:
+    def _traced(self, pathways: Sequence[Tensor]) -> openvino.Model:
         example = tuple(torch.zeros(p.shape) for p in pathways)
         # Not under inference mode: the tracer records autograd's state.
         with torch.inference_mode(False), torch.no_grad():
-            traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-                _Plain(self._net), example, check_trace=False
-            )
+            traced = torch.jit.trace(_Plain(self._net), example, check_trace=False)
             model = self._openvino.convert_model(traced, example_input=example)
         model.reshape({i: list(p.shape) for i, p in enumerate(example)})
         return model
@@ -88,7 +89,4 @@ class _Plain(nn.Module):
         self.blocks = net.blocks
 
     def forward(self, *pathways: Tensor) -> Tensor:
-        x: Any = list(pathways) if len(pathways) > 1 else pathways[0]
-        for block in self.blocks:
-            x = block(x)
-        return x  # type: ignore[no-any-return]
+        return through(self.blocks, list(pathways) if len(pathways) > 1 else pathways[0])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from typing_extensions import Self
 
 from ptv_hub.engines.folding import FusedConv, fold, pack
 from ptv_hub.errors import MissingExtra, PtvHubError, UnknownName, UsageError, WrongInput
-from ptv_hub.models.builders import Activation, VideoModel
+from ptv_hub.models.builders import Activation, Pathways, VideoModel, through
 from ptv_hub.models.digest import digest
 
 log = logging.getLogger("ptv_hub")
@@ -29,7 +29,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CLOSE = 1e-5
 """How far ``auto`` lets a score be from the model's own."""
 
-Run = Callable[[Any], Tensor]
+Run = Callable[[Pathways], Tensor]
 """From what ``VideoModel.pathways`` returns to the model's output."""
 
 
@@ -88,15 +88,15 @@ class OptimizedModel(nn.Module):
             self._refuse("cannot be trained")
         return super().train(False)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def state_dict(self, *args: object, **kwargs: object) -> NoReturn:
         """Raises UsageError: what it would give is no checkpoint of the model."""
         self._refuse("has no state dict: its batch norms are folded into other weights")
 
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def load_state_dict(self, *args: object, **kwargs: object) -> NoReturn:
         """Raises UsageError."""
         self._refuse("takes no weights")
 
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
         self._refuse("is not for a file")
 
     def _refuse(self, what: str) -> NoReturn:
@@ -106,13 +106,13 @@ class OptimizedModel(nn.Module):
             fix="use the model it was made from, as ptv_hub.load(name) returns it",
         )
 
-    def _apply(self, function: Any, recurse: bool = True) -> Any:
+    def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         if self.backend == "openvino":
             device = function(torch.empty(0)).device
             if device.type != "cpu":
                 raise UsageError("OpenVINO runs on the CPU here", found=str(device))
             return self
-        super()._apply(function, recurse)  # type: ignore[no-untyped-call]
+        nn.Module._apply(self, function, recurse)
         self._run = BACKENDS[self.backend](self)
         return self
 
@@ -129,21 +129,19 @@ def _torch(model: OptimizedModel) -> Run:
 
 
 def _eager(net: VideoModel, dtype: torch.dtype, device: torch.device) -> Run:
-    def run(pathways: Any) -> Tensor:
+    def run(pathways: Pathways) -> Tensor:
         cast = nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype=dtype)
         with cast:
-            x = _channels_last(pathways)
-            for block in net.blocks:
-                x = block(x)
-        return x  # type: ignore[no-any-return]
+            return through(net.blocks, _channels_last(pathways))
 
     return run
 
 
-def _channels_last(pathways: Any) -> Any:
+def _channels_last(pathways: Pathways) -> Pathways:
+    kind = torch.channels_last_3d
     if isinstance(pathways, Tensor):
-        return pathways.contiguous(memory_format=torch.channels_last_3d)
-    return [_channels_last(pathway) for pathway in pathways]
+        return pathways.contiguous(memory_format=kind)
+    return [pathway.contiguous(memory_format=kind) for pathway in pathways]
 
 
 def _compile(model: OptimizedModel) -> Run:
@@ -240,10 +238,7 @@ def _fastest(model: VideoModel, dtype: str) -> OptimizedModel:
     for name in installed(device.type):
         try:
             made = optimize(model, name, dtype=dtype)
-            start = time.perf_counter()
-            difference = float((made(clip) - wanted).abs().max())
-            first = time.perf_counter() - start
-            trial = Trial(name, _median(lambda made=made: made(clip)), difference, first)  # type: ignore[misc]
+            trial = _tried(made, clip, wanted)
             found.append((trial, made))
         except PtvHubError:
             raise
@@ -263,13 +258,20 @@ def _fastest(model: VideoModel, dtype: str) -> OptimizedModel:
     return best[1]
 
 
-def _median(run: Callable[[], Any]) -> float:
-    seconds = []
-    for _ in range(3):
+def _tried(model: OptimizedModel, clip: Tensor, wanted: Tensor) -> Trial:
+    def seconds() -> float:
         start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+        model(clip)
+        return time.perf_counter() - start
+
+    start = time.perf_counter()
+    difference = float((model(clip) - wanted).abs().max())
+    return Trial(
+        backend=model.backend,
+        first_seconds=time.perf_counter() - start,
+        difference=difference,
+        seconds=statistics.median(seconds() for _ in range(3)),
+    )
 
 
 def _device(net: nn.Module) -> torch.device:

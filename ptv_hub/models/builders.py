@@ -32,6 +32,10 @@ ACTIVATIONS: dict[str | None, Callable[[], nn.Module | None]] = {
 }
 
 
+Pathways = Tensor | list[Tensor]
+"""What the first block takes: a clip, or the list ``[slow, fast]``."""
+
+
 class ActionModel(Protocol):
     """What can be called with clips and says what it is: a ``VideoModel``, or a faster one."""
 
@@ -98,12 +102,9 @@ class VideoModel(nn.Module):
         setattr(self.blocks[-1], "activation", ACTIVATIONS[name]())  # noqa: B010 - a Module or None
 
     def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
-        x = self.pathways(clip)
-        for block in self.blocks:
-            x = block(x)
-        return x  # type: ignore[return-value]
+        return through(self.blocks, self.pathways(clip))
 
-    def pathways(self, clip: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
+    def pathways(self, clip: Tensor | Sequence[Tensor]) -> Pathways:
         """What the first block takes: checked, and for two pathways a list of our own."""
         spec = self.entry.input
         if self._slow_frames is None:
@@ -121,6 +122,15 @@ class VideoModel(nn.Module):
         _check(self.entry, fast, spec.num_frames)
         # A new list: pytorchvideo's multi-pathway blocks write into the one they are given.
         return [slow, fast]
+
+
+def through(blocks: nn.ModuleList, pathways: Pathways) -> Tensor:
+    """What the last block returns, each taking what the one before it returned."""
+    *body, head = blocks
+    for block in body:
+        pathways = block(pathways)
+    scores: Tensor = head(pathways)
+    return scores
 
 
 def _check(item: Entry, clip: Tensor, frames: int) -> None:
@@ -204,7 +214,9 @@ def build(
         elif isinstance(module, nn.AvgPool3d) and isinstance(module.kernel_size, Sequence):
             time, height, width = module.kernel_size  # nor does torch.compile take them
             module.kernel_size = (int(time), int(height), int(width))
-    return VideoModel(net.blocks, entry, activation)  # type: ignore[arg-type]
+    blocks = net.blocks
+    assert isinstance(blocks, nn.ModuleList)
+    return VideoModel(blocks, entry, activation)
 
 
 class _Hollow(TorchFunctionMode):
@@ -260,7 +272,7 @@ def _resnet(entry: Entry) -> nn.Module:
         "slow": (1, ((_ONE,), (_ONE,), (_THREE,), (_THREE,)), 1),
     }[spec.name]
     side = _head_side(entry.input)
-    return create_resnet(  # type: ignore[no-any-return]
+    net: nn.Module = create_resnet(
         model_depth=spec.depth,
         model_num_class=entry.num_classes,
         dropout_rate=spec.dropout,
@@ -270,6 +282,7 @@ def _resnet(entry: Entry) -> nn.Module:
         stage_conv_a_kernel_size=tuple(list(kernels) for kernels in stages),
         head_pool_kernel_size=(entry.input.num_frames // temporal_pool, side, side),
     )
+    return net
 
 
 def _csn(entry: Entry) -> nn.Module:
@@ -278,13 +291,14 @@ def _csn(entry: Entry) -> nn.Module:
     spec = entry.builder
     assert isinstance(spec, ResNetSpec)
     side = _head_side(entry.input)
-    return create_csn(  # type: ignore[no-any-return]
+    net: nn.Module = create_csn(
         model_depth=spec.depth,
         model_num_class=entry.num_classes,
         dropout_rate=spec.dropout,
         stem_pool=nn.MaxPool3d,
         head_pool_kernel_size=(entry.input.num_frames // 8, side, side),
     )
+    return net
 
 
 def _r2plus1d(entry: Entry) -> nn.Module:
@@ -293,12 +307,13 @@ def _r2plus1d(entry: Entry) -> nn.Module:
     spec = entry.builder
     assert isinstance(spec, ResNetSpec)
     side = _head_side(entry.input)
-    return create_r2plus1d(  # type: ignore[no-any-return]
+    net: nn.Module = create_r2plus1d(
         model_depth=spec.depth,
         model_num_class=entry.num_classes,
         dropout_rate=spec.dropout,
         head_pool_kernel_size=(entry.input.num_frames // 4, side, side),
     )
+    return net
 
 
 def _slowfast(entry: Entry) -> nn.Module:
@@ -319,7 +334,7 @@ def _slowfast(entry: Entry) -> nn.Module:
             )
         )
 
-    return create_slowfast(  # type: ignore[no-any-return]
+    net: nn.Module = create_slowfast(
         slowfast_channel_reduction_ratio=(spec.beta_inv,),
         slowfast_conv_channel_fusion_ratio=spec.fusion_ratio,
         slowfast_fusion_conv_kernel_size=(spec.fusion_kernel, 1, 1),
@@ -331,6 +346,7 @@ def _slowfast(entry: Entry) -> nn.Module:
         stage_conv_a_kernel_sizes=(kernels((1, 1, 3, 3)), kernels((3, 3, 3, 3))),
         head_pool_kernel_sizes=((frames // alpha, side, side), (frames, side, side)),
     )
+    return net
 
 
 def _x3d(entry: Entry) -> nn.Module:
@@ -338,7 +354,7 @@ def _x3d(entry: Entry) -> nn.Module:
 
     spec = entry.builder
     assert isinstance(spec, X3DSpec)
-    return create_x3d(  # type: ignore[no-any-return]
+    net: nn.Module = create_x3d(
         input_clip_length=entry.input.num_frames,
         input_crop_size=entry.input.train_crop_size,
         model_num_class=entry.num_classes,
@@ -349,6 +365,7 @@ def _x3d(entry: Entry) -> nn.Module:
         stem_dim_in=spec.dim_c1,
         head_dim_out=spec.dim_c5,
     )
+    return net
 
 
 _BUILDERS: dict[str, Callable[[Entry], nn.Module]] = {

@@ -9,12 +9,12 @@ stand-in, which becomes torchvision's class when somebody does call it.
 from __future__ import annotations
 
 import builtins
-import importlib.machinery
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import ModuleType, SimpleNamespace
-from typing import Any
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import ModuleType
 
 _HEAVY = "torchvision.ops"
 _NEEDS_IT = "pytorchvideo.models.head"
@@ -38,41 +38,44 @@ def light_imports() -> Iterator[None]:
         sys.meta_path.remove(finder)
 
 
-class _Finder:
+class _Finder(MetaPathFinder):
     """Finds one module, and gives it a loader that lets it wait for torchvision."""
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if name != _NEEDS_IT:
             return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
-        if spec is None or not hasattr(spec.loader, "exec_module"):
-            return None
-        spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and type(spec.loader) is SourceFileLoader:
+            spec.loader = _Loader(spec.loader.name, spec.loader.path)
         return spec
 
 
-class _Loader:
-    def __init__(self, loader: Any) -> None:
-        self._loader = loader
-
-    def create_module(self, spec: Any) -> ModuleType | None:
-        return self._loader.create_module(spec)  # type: ignore[no-any-return]
-
+class _Loader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
-        names = vars(module)
         # An import statement asks its own module's builtins for __import__.
-        names["__builtins__"] = {**vars(builtins), "__import__": _import}
-        self._loader.exec_module(module)
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": _import}
+        super().exec_module(module)
 
 
-def _import(name: str, *args: Any, **kwargs: Any) -> Any:
-    fromlist = args[2] if len(args) > 2 else kwargs.get("fromlist")
+def _import(
+    name: str,
+    globals: Mapping[str, object] | None = None,
+    locals: Mapping[str, object] | None = None,
+    fromlist: Sequence[str] | None = (),
+    level: int = 0,
+) -> ModuleType:
     if name == _HEAVY and tuple(fromlist or ()) == ("RoIAlign",):
-        return SimpleNamespace(RoIAlign=_roi_align)
-    return builtins.__import__(name, *args, **kwargs)
+        return _OPS
+    return builtins.__import__(name, globals, locals, fromlist, level)
 
 
-def _roi_align(*args: Any, **kwargs: Any) -> Any:
-    from torchvision.ops import RoIAlign  # type: ignore[import-untyped]
+def _roi_align(*args: object, **kwargs: object) -> object:
+    from torchvision.ops import RoIAlign
 
     return RoIAlign(*args, **kwargs)
+
+
+_OPS = ModuleType(_HEAVY)
+vars(_OPS)["RoIAlign"] = _roi_align
