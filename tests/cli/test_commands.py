@@ -7,9 +7,13 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
 import torch
+import typer
 
+from ptv_hub.cli import app
+from ptv_hub.cli.options import ADVANCED
 from ptv_hub.zoo.manifest import entries
 from tests import ROOT
 from tests.command import ptv_hub
@@ -149,3 +153,33 @@ def test_a_closed_pipe_is_no_traceback():
     done = process("list | head -1")
     assert done.stdout.strip() == "kinetics400"
     assert "Traceback" not in done.stderr
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    """Every command with its words: ``list``, ``cache size``."""
+    found: list[tuple[str, click.Command]] = []
+    waiting = [("", typer.main.get_command(app))]
+    while waiting:
+        words, command = waiting.pop()
+        below = getattr(command, "commands", {})
+        waiting += [(f"{words} {name}".strip(), inner) for name, inner in below.items()]
+        if not below:
+            found.append((words, command))
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("words", "command"), commands(), ids=[words for words, _ in commands()])
+def test_a_commands_help_shows_no_more_options_than_can_be_taken_in(words, command):
+    """What few need stands in a panel of its own, behind the rest."""
+    shown = [
+        option.name
+        for option in command.params
+        if option.param_type_name == "option"
+        and getattr(option, "rich_help_panel", None) != ADVANCED
+    ]
+    assert len(shown) + 1 <= 15, shown  # --help is one more
+
+
+def test_rare_options_stand_under_advanced():
+    help_ = ptv_hub("predict", "--help").out
+    assert help_.index("--device") < help_.index("Advanced") < help_.index("--clip-sampling")

@@ -33,6 +33,7 @@ from ptv_hub.weights.load import load
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import entries
 from tests import ROOT
+from tests.command import ptv_hub
 from tools import draw
 from tools import goldens as golden_tool
 
@@ -630,19 +631,9 @@ def test_weights_that_cannot_be_brought_here_exit_with_1(monkeypatch):
     ids=" ".join,
 )
 def test_misuse_exits_with_2(words):
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-m", "ptv_hub", "verify", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
+    done = ptv_hub("verify", *words)
+    assert done.code == 2, done.err
+    assert done.out == ""
 
 
 def test_all_walks_the_manifests_with_one_table_and_one_exit_code(weights, tmp_path, monkeypatch):
