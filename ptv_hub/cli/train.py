@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +27,11 @@ from ptv_hub.cli.options import (
     Videos,
 )
 from ptv_hub.cli.tables import print_json, print_table
-from ptv_hub.cli.which_model import asked, tell_ignored, weights_file
+from ptv_hub.cli.training_talk import Talk, rows
+from ptv_hub.cli.which_model import asked, weights_file
 from ptv_hub.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from ptv_hub.training.result import Progress, TrainingResult
     from ptv_hub.training.source import Source
     from ptv_hub.zoo.entry import Entry
     from ptv_hub.zoo.pyslowfast import Config
@@ -275,7 +273,7 @@ def _run(settings: Config, source: Source, weights: str | None, way: _Way, *, js
     from ptv_hub.training.engine import train
     from ptv_hub.zoo.pyslowfast import to_yaml
 
-    talk = _Talk()
+    talk = Talk()
     talk.begin(settings, source)
     settings = settings.model_copy(update={"entry": source.entry})
     result = train(
@@ -296,67 +294,4 @@ def _run(settings: Config, source: Source, weights: str | None, way: _Way, *, js
     if json:
         print_json(result)
     else:
-        print_table([result.name, ""], _rows(result))
-
-
-class _Talk:
-    """Progress on stderr: a line that is rewritten in a terminal, a line an epoch elsewhere."""
-
-    def __init__(self) -> None:
-        self.speaks = os.environ.get("RANK", "0") == "0"
-        self._live = sys.stderr.isatty()
-
-    def begin(self, settings: Config, source: Source) -> None:
-        if not self.speaks:
-            return
-        for text in source.notes:
-            typer.echo(f"note: {text}", err=True)
-        tell_ignored(settings)
-        typer.echo(
-            f"{source.entry.name}: {len(source.train)} videos to train on, {len(source.val)} to "
-            f"watch, {source.entry.num_classes} classes",
-            err=True,
-        )
-
-    def __call__(self, now: Progress) -> None:
-        if now.kind == "look":
-            value = "" if now.value is None else f", {now.metric} {now.value:.2f}"
-            self._line(
-                f"epoch {now.epoch + 1} of {now.epochs}: loss {now.loss:.4f}{value}, "
-                f"learning rate {now.learning_rate:.3g}",
-                ended=True,
-            )
-        elif self._live and now.kind == "step":
-            self._line(
-                f"epoch {now.epoch + 1} of {now.epochs}, step {now.done} of {now.total}: "
-                f"loss {now.loss:.4f}"
-            )
-        elif self._live:
-            self._line(f"looking at video {now.done} of {now.total}", ended=now.done == now.total)
-
-    def _line(self, text: str, *, ended: bool = False) -> None:
-        typer.echo(f"\r\x1b[2K{text}" if self._live else text, err=True, nl=ended or not self._live)
-
-
-def _rows(result: TrainingResult) -> list[list[str]]:
-    rows = [
-        ["trained", f"{result.epochs} epochs, {result.steps} steps, from {result.started_from}"],
-        ["loss", f"{result.loss:.4f} (mean of the last epoch)"],
-    ]
-    seen = f"{result.videos} held-out videos, the centre crop of one clip each"
-    if result.last_value is not None:
-        rows.append([f"{result.metric}, last", f"{result.last_value:.2f} over {seen}"])
-    if result.best_value is not None:
-        epoch = (result.best_epoch or 0) + 1
-        rows.append([f"{result.metric}, best", f"{result.best_value:.2f} after epoch {epoch}"])
-    if result.control is not None:
-        chance = "" if result.chance is None else f" (chance {result.chance:.2f})"
-        rows.append(["frames shuffled", f"{result.control:.2f}{chance}"])
-    rows += [
-        ["last", result.last],
-        *([["best", result.best]] if result.best else []),
-        ["model", result.model],
-        ["digest", result.digest],
-        ["time", f"{result.seconds:.0f} s, {result.processes} processes"],
-    ]
-    return rows
+        print_table([result.name, ""], rows(result))

@@ -12,14 +12,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from typing_extensions import Self
 
 from ptv_hub.errors import UnknownName, WrongInput
+from ptv_hub.models.hollow import hollow
 from ptv_hub.models.pytorchvideo_imports import light_imports
 from ptv_hub.zoo.entry import Entry, InputSpec, ResNetSpec, SlowFastSpec, X3DSpec
 
@@ -200,7 +200,7 @@ def build(
     if num_classes is not None and num_classes != entry.num_classes:
         entry = entry.model_copy(update={"num_classes": num_classes, "labels": ()})
     with (
-        _Hollow() if device == "meta" else torch.device(device),
+        hollow() if device == "meta" else torch.device(device),
         warnings.catch_warnings(),
         light_imports(),
     ):
@@ -217,36 +217,6 @@ def build(
     blocks = net.blocks
     assert isinstance(blocks, nn.ModuleList)
     return VideoModel(blocks, entry, activation)
-
-
-class _Hollow(TorchFunctionMode):
-    """Tensors are made on the meta device, and nothing is written into them.
-
-    As ``torch.device("meta")``, but for the initialisation: drawing numbers into tensors
-    without memory is most of what building a model costs.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in _FILLERS:
-            return args[0] if args else kwargs["tensor"]
-        if func in _CONSTANTS:
-            size = ((),) if func is torch.tensor else args
-            return torch.empty(*size, dtype=kwargs.get("dtype"), device="meta")
-        if func is torch.empty:
-            kwargs["device"] = "meta"
-        return func(*args, **kwargs)
-
-
-_CONSTANTS = {torch.zeros, torch.ones, torch.tensor}
-"""As batch norms call them: sizes as positions, a single number for ``torch.tensor``."""
-_FILLERS = {
-    *(Tensor.uniform_, Tensor.normal_, Tensor.fill_, Tensor.zero_),
-    *(nn.init.uniform_, nn.init.normal_, nn.init.constant_, nn.init.kaiming_uniform_),
-    *(nn.init.kaiming_normal_, nn.init.ones_, nn.init.zeros_),
-}
 
 
 @cache

@@ -184,7 +184,7 @@ def load_weights(
 
 def _assign(model: VideoModel, state: Mapping[str, Tensor]) -> None:
     """``load_state_dict(assign=True)`` of keys and shapes that were compared: in a third of its
-    time, which is most of loading (with ``builders._Hollow`` 32 ms of 68 for SlowFast R101)."""
+    time, which is most of loading (with ``hollow`` 32 ms of 68 for SlowFast R101)."""
     modules = dict(model.named_modules())
     for key, tensor in state.items():
         prefix, _, name = key.rpartition(".")

