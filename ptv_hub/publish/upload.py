@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -24,7 +24,7 @@ from ptv_hub.zoo.entry import Record
 from ptv_hub.zoo.repository import FILES
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitInfo, HfApi
 
 
 class FileState(Record):
@@ -197,7 +197,7 @@ def _commit(
     state: _Remote,
     revision: str | None,
     create_pr: bool,
-) -> Any:
+) -> CommitInfo:
     from huggingface_hub import CommitOperationAdd
 
     return api.create_commit(

@@ -148,14 +148,17 @@ def _in_file_order(path: Path) -> list[str]:
     return sorted(header, key=lambda key: tuple(header[key]["data_offsets"]))
 
 
-def _read_pickle(path: Path, kind: Format) -> Any:
+def _read_pickle(path: Path, kind: Format) -> object:
     import torch
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters of them comes as an error, below
             # Files of the old format refuse mmap.
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
+            content: object = torch.load(
+                path, map_location="cpu", weights_only=True, mmap=kind == "zip"
+            )
+            return content
     except pickle.UnpicklingError as error:
         raise _refused(path, str(error)) from error
     except Exception as error:
@@ -200,7 +203,7 @@ def _refused(path: Path, message: str) -> CheckpointError:
     )
 
 
-def _contents(content: Any, path: Path) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
+def _contents(content: object, path: Path) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
     """Container, state dict and all else of what a pickle held."""
     if not isinstance(content, Mapping):
         raise CheckpointError(
