@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ptv_hub.fetching.hub import entry
 from ptv_hub.zoo.entry import License
 from ptv_hub.zoo.facts import facts
-from ptv_hub.zoo.manifest import entries, entry
+from ptv_hub.zoo.manifest import entries
 
 
 @pytest.mark.parametrize("item", entries(), ids=lambda item: item.name)
