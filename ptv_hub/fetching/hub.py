@@ -202,18 +202,30 @@ def _from_hub(place: _Place, name: str, progress: bool) -> Path:
 
     variable = offline.forbidden_by()
     try:
+        if variable is not None:
+            return _cached(place, name, variable)
         with _bars(progress):
             return Path(
                 huggingface_hub.hf_hub_download(
-                    place.repo_id,
-                    name,
-                    revision=place.revision,
-                    library_name="ptv_hub",
-                    local_files_only=variable is not None,
+                    place.repo_id, name, revision=place.revision, library_name="ptv_hub"
                 )
             )
     except hub_errors.families() as error:
-        raise _why(place, name, variable, error) from error
+        raise _why(place, name, error) from error
+
+
+def _cached(place: _Place, name: str, variable: str) -> Path:
+    """A file of huggingface_hub's cache. Its download, even of local files only, asks the Hub."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(place.repo_id, name, revision=place.revision)
+    if isinstance(found, str):
+        return Path(found)
+    raise OfflineError(
+        f"{place.address} is not in the cache of huggingface_hub, and {variable} is set",
+        where=f"{name} of {place.address}",
+        fix=f"load it once where there is a network, or unset {variable}",
+    )
 
 
 @contextmanager
@@ -235,17 +247,9 @@ def _bars(wanted: bool) -> Iterator[None]:
         enable_progress_bars()
 
 
-def _why(place: _Place, name: str, variable: str | None, error: Exception) -> PtvHubError:
+def _why(place: _Place, name: str, error: Exception) -> PtvHubError:
     """Our error for what huggingface_hub said."""
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
     where = f"{name} of {place.address}"
-    if variable and isinstance(error, LocalEntryNotFoundError):
-        return OfflineError(
-            f"{place.address} is not in the cache of huggingface_hub, and {variable} is set",
-            where=where,
-            fix=f"load it once where there is a network, or unset {variable}",
-        )
     found = hub_errors.first_line(error)
     refusal, words = hub_errors.in_words(
         error, hub_errors.FETCHING, name=name, revision=place.revision or "main"
