@@ -16,7 +16,7 @@ from ptv_hub.datasets.listing import Frames, Item, Listing
 from ptv_hub.datasets.workers import each
 from ptv_hub.errors import DataError
 from ptv_hub.inference.video import IMAGES, natural, open_video
-from ptv_hub.inference.views import clip_at, plan_views
+from ptv_hub.inference.views import clip_at, plan_as_reference
 from ptv_hub.zoo.entry import Entry, InputSpec, Protocol, Record, SecondsSampling
 
 Depth = Literal["open", "ends", "views"]
@@ -135,15 +135,15 @@ def _opened(
 ) -> tuple[str, ...]:
     look(item)
     with open_video(item.source) as video:
+        notes: tuple[str, ...] = ()
         if protocol is None:
             clip_at(video.timestamps, spec, 0.5)
-            notes = video.notes
         else:
-            notes = (*video.notes, *plan_views(video.timestamps, spec, protocol).notes)
+            notes = plan_as_reference(video.timestamps, spec, protocol).notes
         ends = (0, len(video.timestamps.pts) - 1)
         for _ in video.frames(ends if to_the_end else ()):
             pass
-    return notes
+        return (*video.notes, *notes)
 
 
 def _missing_frames(frames: Frames) -> Failure | None:

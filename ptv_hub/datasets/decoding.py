@@ -16,7 +16,7 @@ from ptv_hub.errors import EmptyClip, PtvHubError, VideoError
 from ptv_hub.inference.batching import distinct
 from ptv_hub.inference.clips import clip_views
 from ptv_hub.inference.video import open_video
-from ptv_hub.inference.views import plan_views
+from ptv_hub.inference.views import plan_as_reference
 from ptv_hub.zoo.entry import InputSpec, Protocol
 
 
@@ -71,13 +71,14 @@ def decode(item: Item, spec: InputSpec, protocol: Protocol) -> Iterator[Message]
     try:
         look(item)
         with open_video(item.source) as video:
-            plan = plan_views(video.timestamps, spec, protocol)
+            plan = plan_as_reference(video.timestamps, spec, protocol)
             notes = (*video.notes, *plan.notes)
             few, order = distinct(plan)
             for clip in clip_views(video, spec, protocol, plan=few):
                 given = time.perf_counter()
                 yield Views(clip.views)
                 waited += time.perf_counter() - given
+            notes = (*video.notes, *plan.notes)  # of damage that showed on the way, too
     except Exception as error:
         failure = failure_of(error)
     yield End(time.perf_counter() - start - waited, order, notes, failure)

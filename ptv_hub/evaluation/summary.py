@@ -12,7 +12,7 @@ from ptv_hub.datasets.listing import Item
 from ptv_hub.evaluation.collected import Collected
 from ptv_hub.evaluation.findings import ManyLabels, OneLabel
 from ptv_hub.evaluation.result import Comparison, Counts, EvalResult, FailedVideo
-from ptv_hub.inference.views import RESAMPLED
+from ptv_hub.inference.views import LEFT_OUT, RESAMPLED
 from ptv_hub.runs.journal import Row
 from ptv_hub.runs.settings import Header
 from ptv_hub.zoo.entry import Entry
@@ -140,6 +140,12 @@ def _cautions(collected: Collected, counts: Counts, told: Counter[str]) -> tuple
         found.append(
             f"not frame-identical: {resampled} videos were read from video files and resampled, "
             "where the published protocol reads extracted JPEGs"
+        )
+    left_out = sum(count for note, count in told.items() if note.startswith(LEFT_OUT))
+    if left_out:
+        found.append(
+            f"{left_out} videos do not start at time zero: some of their frames are left out, as "
+            "by the reference"
         )
     if header.settings.dtype != "fp32":
         found.append(f"computed in {header.settings.dtype}; the published numbers are of fp32")

@@ -11,6 +11,7 @@ import io
 import itertools
 import os
 import tempfile
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -25,11 +26,16 @@ from av.video.stream import VideoStream
 
 from ptv_hub.errors import VideoError
 from ptv_hub.inference.frames import Frame, Video, plain
-from ptv_hub.inference.views import Timestamps
+from ptv_hub.inference.streams import choose, open_container
+from ptv_hub.inference.timestamps import Timestamps
 
 # Their packets need not be frames that are shown, so packets do not tell the time stamps.
 _HIDDEN_FRAMES = frozenset({"vp8", "libvpx", "vp6f", "vp6a"})
+_REORDERED = 16  # frames that may be shown before one that they build on: the most in H.264
 _SHORT = 1.0  # seconds between a container's end and its last frame that are worth a word
+CORRUPT = "damaged pixels, by the decoder's word"
+"""How the note on frames that the decoder marks as corrupt ends."""
+Decoded = Generator[tuple[int | None, av.VideoFrame], None, None]
 _WAIT = (10.0, 60.0)  # seconds: to connect, and between two bytes
 
 
@@ -41,28 +47,30 @@ class EncodedVideo(Video):
         self._file = file
         self._allow_broken = allow_broken
         self._damage: list[str] = []
+        self._corrupt: set[int | None] = set()
+        self._one_thread = False
         with self._guard():
             self._scan()
 
     def _scan(self) -> None:
         """Read the time stamps: from the packets where they tell them, else by decoding all."""
-        with self._open() as container:
-            stream = container.streams.video[0]
+        with open_container(self._file, self.name) as container:
+            stream, chosen = choose(container, self.name)
             if stream.codec_context is None:
                 raise VideoError("no decoder for the video", where=self.name)
             codec = stream.codec_context.name
             start = stream.start_time or 0
             base, stated, count = stream.time_base, stream.duration, stream.frames
-            packets = [(p.pts, p.is_keyframe) for p in self._packets(container, stream)]
+            packets = [
+                (p.pts, p.is_keyframe, p.is_discard) for p in self._packets(container, stream)
+            ]
             whole = None if container.duration is None else container.duration / av.time_base
         if not packets:
             raise VideoError("the video has no frame", where=self.name)
-        shown = [pts for pts, _ in packets]
-        decoded = self._decoded()
-        _, first = next(decoded, (None, None))
+        shown = [pts for pts, _, _ in packets]
+        first = self._first()
         if self._allow_broken or codec in _HIDDEN_FRAMES or not _trusted(packets):
-            shown = [] if first is None else [first.pts, *(pts for pts, _ in decoded)]
-        decoded.close()
+            shown = self._shown()
         if first is None or not shown:
             raise VideoError("no frame of the video can be decoded", where=self.name)
         if base is None or None in shown:
@@ -72,22 +80,69 @@ class EncodedVideo(Video):
                 fix="put the stream into a container: ffmpeg -i IN -c copy OUT.mp4",
             )
         ticks = tuple(sorted({pts for pts in shown if pts is not None}))
-        end, notes = ticks[-1] if stated is None else stated, []
-        if len(packets) < count and not self._allow_broken:
-            raise self._broken(f"{len(packets)} of {count} frames")
-        if self._damage or len(packets) < count:
-            # What the container states is no longer so: the end is that of the last frame kept.
-            gaps = sorted(b - a for a, b in itertools.pairwise(ticks))
-            end = ticks[-1] + (gaps[len(gaps) // 2] if gaps else 0)
-            total = max(count, len(packets))
-            notes = [f"damaged: {len(ticks)} of {total} frames could be decoded", *self._damage]
-        elif stated is None and whole is not None and whole - (end - start) * base > _SHORT:
-            last = float((end - start) * base)
-            notes = [f"the container states {whole:.1f} s, the last frame is at {last:.1f} s"]
+        notes = [*chosen, *self._shared(len(shown), len(ticks))]
+        missing = max(count - self._packed(), 0) if len(packets) < count else 0
+        if missing and not self._allow_broken:
+            raise self._broken(f"{count - missing} of {count} frames")
+        damaged = bool(self._damage or missing)
+        if damaged:
+            total = sum(not discard for _, _, discard in packets) + missing
+            notes += [f"damaged: {len(ticks)} of {total} frames could be decoded", *self._damage]
+        elif stated is None and whole is not None and whole - (ticks[-1] - start) * base > _SHORT:
+            last = float((ticks[-1] - start) * base)
+            notes.append(f"the container states {whole:.1f} s, the last frame is at {last:.1f} s")
         if getattr(first, "rotation", 0):
             notes.append(f"rotation metadata ({first.rotation} degrees) is not applied")
-        self.notes = tuple(dict.fromkeys(notes))
-        self.timestamps = Timestamps(ticks, base, start, int(end - start) * base)
+        self._said = self.notes = tuple(dict.fromkeys(notes))
+        self.timestamps = Timestamps.of_stream(
+            ticks, base, start=start, stated=stated, damaged=damaged
+        )
+
+    def _packed(self) -> int:
+        """The packets of the stream, with what an edit list cuts away, and empty ones of an AVI."""
+        options = {"ignore_editlist": "1"}
+        with open_container(self._file, self.name, options) as container:
+            stream, _ = choose(container, self.name)
+            avi = container.format.name == "avi"
+            try:
+                times = [p.dts for p in container.demux(stream) if p.size and p.dts is not None]
+            except av.error.FFmpegError:
+                return 0
+        # A recorder that dropped frames wrote chunks of nothing, which are not given: a tick each.
+        return max(times, default=-1) + 1 if avi else len(times)
+
+    def _first(self) -> av.VideoFrame | None:
+        """The first frame that can be decoded."""
+        decoded = self._decoded(one_thread=False)
+        _, first = next(decoded, (None, None))
+        decoded.close()
+        return first
+
+    def _shown(self) -> list[int | None]:
+        """The time stamp of every frame that the decoder gives."""
+        shown, corrupt = [], False
+        for pts, frame in self._decoded(one_thread=False):
+            shown.append(pts)
+            corrupt = corrupt or frame.is_corrupt
+        if corrupt or self._damage:
+            # Which frames come of a damaged file may change with the number of threads.
+            self._one_thread, self._damage = True, []
+            shown = [pts for pts, _ in self._decoded(one_thread=True)]
+        return shown
+
+    def _shared(self, frames: int, times: int) -> list[str]:
+        """What there is to say of frames that share a time stamp: the first alone is read."""
+        if 2 * times < frames:
+            raise VideoError(
+                "the frames have no time stamps of their own",
+                where=self.name,
+                expected=f"{frames} times of {frames} frames",
+                found=f"{times}",
+                fix="stamp them anew: ffmpeg -i IN -vf setpts=N/25/TB OUT.mp4, with its own rate",
+            )
+        if times < frames:
+            return [f"{frames - times} of {frames} frames share another's time and are left out"]
+        return []
 
     def frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Frame]]:
         # As to_rgb(), which sets up the conversion anew for every frame.
@@ -113,7 +168,7 @@ class EncodedVideo(Video):
         """(place, frame in the decoder's own format) of each frame wanted."""
         missing: dict[int | None, int] = {self.timestamps.pts[place]: place for place in wanted}
         with self._guard():
-            for pts, frame in self._decoded() if missing else ():
+            for pts, frame in self._steady() if missing else ():
                 place = missing.pop(pts, None)
                 if place is not None:
                     yield place, frame
@@ -123,32 +178,27 @@ class EncodedVideo(Video):
             at = min(missing.values())
             raise self._broken(f"no frame at {self.timestamps.seconds[at]:.3f} s")
 
-    def _open(self) -> InputContainer:
-        file = (
-            io.BytesIO(self._file) if isinstance(self._file, bytes) else str(self._file.resolve())
-        )
-        # Nothing but the file itself: a playlist must not make the decoder read elsewhere.
-        container = av.open(file, "r", options={"protocol_whitelist": "file"})
-        if not container.streams.video:
-            container.close()
-            raise VideoError("the file has no video", where=self.name)
-        return container
-
     def _packets(
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[av.Packet[VideoStream]]:
         try:
             for packet in container.demux(stream):
-                if packet.size and not packet.is_discard:
+                if packet.size:
                     yield packet
         except av.error.FFmpegError as error:
             self._note_damage(error)
 
-    def _decoded(self) -> Generator[tuple[int | None, av.VideoFrame], None, None]:
-        """All frames with their time stamps, in the decoder's order; not yet converted."""
-        with self._open() as container:
-            stream = container.streams.video[0]
+    def _decoded(self, *, one_thread: bool) -> Decoded:
+        """All frames with their time stamps, in the decoder's order; not yet converted.
+
+        Frames that an edit list cuts away go through the decoder, since others build on them,
+        which then keeps them back.
+        """
+        with open_container(self._file, self.name) as container:
+            stream, _ = choose(container, self.name)
             stream.thread_type = "AUTO"
+            if one_thread:
+                stream.codec_context.thread_count = 1
             for packet in itertools.chain(self._packets(container, stream), [None]):
                 try:
                     for frame in stream.codec_context.decode(packet):
@@ -157,6 +207,42 @@ class EncodedVideo(Video):
                     return
                 except av.error.FFmpegError as error:
                     self._note_damage(error)
+
+    def _steady(self) -> Decoded:
+        """The same frames each time: from the first damage on as one thread decodes them.
+
+        Threads that decode beside each other fill damaged places with whatever is there at the
+        time. A frame may build on one that is shown after it, and so some are held back
+        until those behind them are known to be sound.
+        """
+        given: set[int | None] = set()
+        if not self._one_thread:
+            held: deque[tuple[int | None, av.VideoFrame]] = deque()
+            ended: VideoError | None = None
+            try:
+                for pts, frame in self._decoded(one_thread=False):
+                    if frame.is_corrupt:
+                        self._one_thread = True
+                        break
+                    held.append((pts, frame))
+                    if len(held) > _REORDERED:
+                        given.add(held[0][0])
+                        yield held.popleft()
+            except VideoError as error:
+                ended = error
+            if not self._one_thread:
+                yield from held
+                if ended is not None:
+                    raise ended
+                return
+            held.clear()
+        for pts, frame in self._decoded(one_thread=True):
+            if frame.is_corrupt and pts not in self._corrupt:
+                self._corrupt.add(pts)
+                count = len(self._corrupt)
+                self.notes = (*self._said, f"{count} {_frames(count)} {CORRUPT}")
+            if pts not in given:
+                yield pts, frame
 
     def _note_damage(self, error: Exception) -> None:
         if not self._allow_broken:
@@ -190,13 +276,18 @@ def _jpeg_encoder(width: int, height: int) -> VideoCodecContext:
     return codec
 
 
-def _trusted(packets: Sequence[tuple[int | None, bool]]) -> bool:
+def _frames(count: int) -> str:
+    return "frame has" if count == 1 else "frames have"
+
+
+def _trusted(packets: Sequence[tuple[int | None, bool, bool]]) -> bool:
     """Whether every packet is a frame that the decoder will show at the packet's time.
 
-    Not where time stamps are missing or double, nor where frames come before the first key
-    frame, as in a stream that was cut without being encoded anew: decoders drop those.
+    Not where time stamps are missing or double, or some are marked to be discarded (a file that
+    was trimmed by an edit list), nor where frames come before the first key frame, as in a
+    stream that was cut without being encoded anew: decoders drop those.
     """
-    times = [pts for pts, _ in packets if pts is not None]
+    times = [pts for pts, _, discard in packets if pts is not None and not discard]
     return (
         len(times) == len(packets) == len(set(times))
         and packets[0][1]

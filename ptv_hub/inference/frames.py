@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptv_hub.errors import UsageError, VideoError, WrongInput
-from ptv_hub.inference.views import Timestamps
+from ptv_hub.inference.timestamps import Timestamps
 
 Frame = NDArray[np.uint8]
 

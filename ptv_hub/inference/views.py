@@ -13,54 +13,24 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 
 import numpy as np
 
 from ptv_hub.errors import EmptyClip, UsageError, VideoError
+from ptv_hub.inference.timestamps import Timestamps
 from ptv_hub.zoo.entry import FrameSampling, InputSpec, Protocol, SecondsSampling, SegmentSampling
 
 RESAMPLED = "frames resampled"
 """How the note on frames that are not those of the published protocol begins."""
+LEFT_OUT = "frames left out, as by the reference"
+"""How the note on a stream begins whose end the reference does not see."""
 Draw = Callable[[int, int], int]
 """(low, high) -> a whole number between them, both included."""
 Starts = Callable[[Fraction], Sequence[Fraction]]
 """Seconds at which the last clip may begin -> where the clips begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timestamps:
-    """When the frames of one video are shown."""
-
-    pts: tuple[int, ...]
-    """Of each frame in order of presentation, in ticks; strictly rising."""
-    time_base: Fraction
-    """Seconds a tick."""
-    start: int
-    """The tick of time zero."""
-    duration: Fraction
-    """Seconds from time zero to the end that the container states."""
-    rate: Fraction | None = None
-    """Frames per second where they are stamped at a rate (a folder, an array); else ``None``."""
-
-    @classmethod
-    def regular(cls, num_frames: int, rate: Fraction | float) -> Timestamps:
-        """``num_frames`` frames stamped at ``rate`` frames per second, the first at zero."""
-        if num_frames < 1 or not math.isfinite(rate) or rate <= 0:
-            raise UsageError(
-                "frames cannot be stamped",
-                expected="one frame or more, at a positive rate",
-                found=f"{num_frames} frames at {rate} a second",
-            )
-        exact = Fraction(rate).limit_denominator(1_000_000)
-        return cls(tuple(range(num_frames)), 1 / exact, 0, num_frames / exact, exact)
-
-    @property
-    def seconds(self) -> tuple[float, ...]:
-        """The time of each frame."""
-        return tuple(float((tick - self.start) * self.time_base) for tick in self.pts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +100,29 @@ def plan_views(timestamps: Timestamps, spec: InputSpec, protocol: Protocol) -> V
         else:
             clips = _clip_of_segments(frames, spec, spec.sampling.fps, protocol)
     return ViewPlan(clips, protocol.num_crops, notes)
+
+
+def plan_as_reference(timestamps: Timestamps, spec: InputSpec, protocol: Protocol) -> ViewPlan:
+    """``plan_views`` over the span that the reference takes a file for, for the published numbers.
+
+    Where that leaves out more than one frame that is shown, a note says so. Folders of frames,
+    and what is extracted to such, have but one span. Raises as ``plan_views``.
+    """
+    if timestamps.reference is None or not isinstance(spec.sampling, SecondsSampling):
+        return plan_views(timestamps, spec, protocol)
+    start, duration = timestamps.reference
+    theirs = replace(timestamps, start=start, duration=max(duration, Fraction(0)), reference=None)
+    plan = plan_views(theirs, spec, protocol)
+    seen = max(theirs.duration, Fraction(_seconds(spec)))
+    base = timestamps.time_base
+    lost = sum(not 0 <= (tick - start) * base < seen for tick in timestamps.pts)
+    if lost > 1:
+        note = (
+            f"{LEFT_OUT}: {lost} of {len(timestamps.pts)}; its formula takes "
+            f"{float(theirs.duration):.2f} s for the duration, not {float(timestamps.duration):.2f}"
+        )
+        plan = replace(plan, notes=(*plan.notes, note))
+    return plan
 
 
 def clip_at(

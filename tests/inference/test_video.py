@@ -20,8 +20,12 @@ import pytest
 import torch
 from PIL import Image
 
+from ptv_hub.datasets.check import fault
+from ptv_hub.datasets.decoding import decode
+from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import UsageError, VideoError, WrongInput
 from ptv_hub.fetching.hub import entry
+from ptv_hub.inference.container import CORRUPT
 from ptv_hub.inference.video import find_videos, open_video
 from ptv_hub.inference.views import plan_views
 from tests import GOLDEN
@@ -432,3 +436,65 @@ def test_in_memory_files_are_not_touched():
     data = io.BytesIO(VIDEOS[0].read_bytes())
     with open_video(data.getbuffer()) as video:
         assert len(video.timestamps.pts) > 0
+
+
+def noisy(seed: int = 0) -> bytes:
+    """A moving H.264 video, some bits of whose pictures are turned."""
+    file = io.BytesIO()
+    rng = np.random.default_rng(seed)
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "50"})
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        still = rng.integers(0, 255, (120, 160, 3), np.uint8)
+        for index in range(100):
+            frame = av.VideoFrame.from_ndarray(np.roll(still, 3 * index, 1), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    data = bytearray(file.getvalue())
+    with av.open(io.BytesIO(bytes(data))) as container:
+        spans = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    for number in (22, 40, 71):
+        at, size = spans[number]
+        data[at + size // 2] ^= 1 << int(rng.integers(8))
+        data[at + size // 3] ^= 1 << int(rng.integers(8))
+    return bytes(data)
+
+
+def one_thread(data: bytes) -> tuple[list[np.ndarray], int]:
+    """All frames as one thread decodes them, and how many of them are marked corrupt."""
+    with av.open(io.BytesIO(data)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        frames = list(container.decode(stream))
+        return [f.to_rgb().to_ndarray() for f in frames], sum(f.is_corrupt for f in frames)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damaged_pixels_are_counted_and_the_same_each_time(seed):
+    data = noisy(seed)
+    expected, corrupt = one_thread(data)
+    assert corrupt
+    for allow_broken in (False, True, False):
+        with open_video(data, allow_broken=allow_broken) as video:
+            found = list(video.frames(range(100)))
+            assert [place for place, _ in found] == list(range(100))
+            assert all(np.array_equal(frame, expected[place]) for place, frame in found)
+            assert video.notes[-1].startswith(f"{corrupt} frame")
+            assert video.notes[-1].endswith(CORRUPT)
+
+
+def test_damaged_pixels_of_frames_that_nobody_wants_are_not_counted():
+    with open_video(noisy()) as video:
+        assert len(list(video.frames([0, 2]))) == 2
+        assert video.notes == ()
+
+
+def test_damaged_pixels_are_in_the_notes_of_an_evaluation(tmp_path):
+    (tmp_path / "noisy.mp4").write_bytes(noisy())
+    item = entry("x3d_xs")
+    listed = Item("noisy", str(tmp_path / "noisy.mp4"), (0,))
+    *_, end = decode(listed, item.input, item.protocol)
+    assert end.notes[-1].endswith(CORRUPT)
+    failure, notes = fault(listed, item.input, None, "ends")
+    assert failure is None
+    assert notes[-1].endswith(CORRUPT)
