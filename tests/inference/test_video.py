@@ -439,24 +439,26 @@ def test_in_memory_files_are_not_touched():
 
 
 def noisy(seed: int = 0) -> bytes:
-    """A moving H.264 video, some bits of whose pictures are turned."""
+    """A moving H.264 video, some bytes of whose pictures are others."""
     file = io.BytesIO()
     rng = np.random.default_rng(seed)
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=25, options={"g": "50"})
+        stream = container.add_stream("libx264", rate=25, options={"g": "50", "bf": "4", "b-adapt": "0"})
         stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        still = rng.integers(0, 255, (120, 160, 3), np.uint8)
+        blocks = rng.integers(0, 255, (15, 20, 3), np.uint8)
+        still = np.kron(blocks, np.ones((8, 8, 1), np.uint8))
         for index in range(100):
             frame = av.VideoFrame.from_ndarray(np.roll(still, 3 * index, 1), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     data = bytearray(file.getvalue())
     with av.open(io.BytesIO(bytes(data))) as container:
-        spans = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
-    for number in (22, 40, 71):
-        at, size = spans[number]
-        data[at + size // 2] ^= 1 << int(rng.integers(8))
-        data[at + size // 3] ^= 1 << int(rng.integers(8))
+        packets = [(p.pts, p.pos, p.size) for p in container.demux(video=0) if p.size]
+    # Frames that others build on which are shown before them.
+    ahead = [n for n in range(12, 99) if packets[n][0] > packets[n + 1][0]]
+    for number in (ahead[1], ahead[len(ahead) // 2], ahead[-1]):
+        _, at, size = packets[number]
+        data[at + size // 4 : at + size // 4 + 8] = rng.bytes(8)
     return bytes(data)
 
 
