@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ from ptv_hub.runs.journal import Journal, Row, Writer, done, name_of
 from ptv_hub.runs.pool import Pool
 from ptv_hub.runs.settings import Header, Settings
 from ptv_hub.zoo.entry import Entry, Protocol
+
+log = logging.getLogger("ptv_hub")
 
 
 def evaluate(
@@ -67,7 +72,8 @@ def evaluate(
         the others.
 
     Raises:
-        EvaluationError: the folder holds another run, or one that is running.
+        EvaluationError: the folder holds another run, or one that is running; or some videos
+            have no scores here, as ranks on other machines have folders of their own.
         WriteError: the folder cannot be written, or its disk is full; what was scored is kept.
         DataError: items that do not hold together.
         WrongInput: a model that does not fit.
@@ -127,20 +133,39 @@ def _run(
     facts: dict[str, Any],
 ) -> EvalResult | None:
     """This rank's part of a run; and of the first rank, when all are through, the result."""
-    queue = shards.queue()
+    settings = header.settings.model_dump_json()
     with ExitStack() as stack:
+        run = hashlib.sha256(settings.encode()).hexdigest()
+        queue = stack.enter_context(shards.queue(run))
         journal, known = _journal(out, queue, header, stack)
         ranks = {"rank": queue.rank, "world_size": queue.world_size}
         journal.begin(header, listing.items, {**facts, **ranks})
         bar = stack.enter_context(_bar(listing, known, queue, progress))
-        with scorer.activated(), torch.inference_mode(), Writer(journal) as writer:
-            _score_all(scorer, writer, listing, known, queue, workers, bar)
-        queue.wait_for_all()
+        going = _Going(scorer, journal, listing, queue, workers, bar)
+        going.score(queue.places(len(listing.items)), known)
+        left = queue.left_behind(len(listing.items))
         if queue.rank:
             return None
         if out is None:
             return summarize(Collected([journal]))
-        return finish(Path(out), collect([Path(out)], stack))
+        if left:
+            log.warning("ranks are gone, or gave up: what they left of their videos is done here")
+            going.score(iter(left), done(Path(out), header.settings))
+        return _complete(finish(Path(out), collect([Path(out)], stack)), Path(out))
+
+
+def _complete(result: EvalResult, out: Path) -> EvalResult:
+    """The result, if no video is missing from it."""
+    if result.counts.pending:
+        raise EvaluationError(
+            f"{result.counts.pending} of {result.counts.listed} videos are not scored",
+            where=out,
+            expected="the journals of all ranks in one folder",
+            found=f"{result.counts.scored} scored, {result.counts.failed} failed",
+            fix="run the same again; or, where ranks had folders of their own, join them: "
+            "ptv-hub eval --merge DIR --merge DIR --out JOINED",
+        )
+    return result
 
 
 def finish(out: Path, collected: Collected) -> EvalResult:
@@ -251,48 +276,59 @@ def _bar(
         yield bar
 
 
-def _score_all(
-    scorer: Scorer,
-    writer: Writer,
-    listing: Listing,
-    known: dict[str, bool],
-    queue: shards.Queue,
-    workers: int,
-    bar: Any,
-) -> None:
-    """Take videos from the queue until it is empty, and keep what becomes of each."""
-    before, right, scored, lost = bar.n, 0, 0, 0
+@dataclass
+class _Going:
+    """A run on its way: videos of the list are taken, and what becomes of each is kept."""
 
-    def keep(item: Item, row: Row) -> None:
-        nonlocal right, scored, lost
-        writer.add(row)
-        if row.scores is None:
-            lost += 1
-        else:
-            scored += 1
-            right += int(row.scores.argmax()) in item.labels
-        if scored and scorer.protocol.metric == "top1":
-            bar.set_postfix_str(f"top-1 {100 * right / scored:.2f}, failed {lost}", refresh=False)
-        elif lost:
-            bar.set_postfix_str(f"failed {lost}", refresh=False)
-        bar.update(before + queue.finished() - bar.n)
+    scorer: Scorer
+    journal: Journal
+    listing: Listing
+    queue: shards.Queue
+    workers: int
+    bar: Any
+    right: int = 0
+    scored: int = 0
+    lost: int = 0
 
-    def to_decode() -> Iterator[Item]:
-        for place in queue.places(len(listing.items)):
-            item = listing.items[place]
+    def __post_init__(self) -> None:
+        self.before = self.bar.n
+
+    def score(self, places: Iterator[int], known: Mapping[str, bool]) -> None:
+        """Score what stands at these places of the list, but for what is known to be."""
+        spec, protocol = self.scorer.entry.input, self.scorer.protocol
+        with self.scorer.activated(), torch.inference_mode(), Writer(self.journal) as writer:
+            items = self._to_decode(places, known, writer)
+            if self.workers == 0:
+                for item in items:
+                    self._keep(writer, item, self.scorer.row(item, decode(item, spec, protocol)))
+                return
+            with closing(Pool(self.workers, spec, protocol)) as pool:
+                for item, messages in pool.run(items):
+                    self._keep(writer, item, self.scorer.row(item, messages))
+
+    def _to_decode(
+        self, places: Iterator[int], known: Mapping[str, bool], writer: Writer
+    ) -> Iterator[Item]:
+        for place in places:
+            item = self.listing.items[place]
             if known.get(item.id):
                 continue
             if item.problem:
                 failure = Failure("the annotation cannot be used", item.problem)
-                keep(item, failed(item, failure, End(0.0)))
+                self._keep(writer, item, failed(item, failure, End(0.0)))
             else:
                 yield item
 
-    spec = scorer.entry.input
-    if workers == 0:
-        for item in to_decode():
-            keep(item, scorer.row(item, decode(item, spec, scorer.protocol)))
-        return
-    with closing(Pool(workers, spec, scorer.protocol)) as pool:
-        for item, messages in pool.run(to_decode()):
-            keep(item, scorer.row(item, messages))
+    def _keep(self, writer: Writer, item: Item, row: Row) -> None:
+        writer.add(row)
+        if row.scores is None:
+            self.lost += 1
+        else:
+            self.scored += 1
+            self.right += int(row.scores.argmax()) in item.labels
+        if self.scored and self.scorer.protocol.metric == "top1":
+            top1 = 100 * self.right / self.scored
+            self.bar.set_postfix_str(f"top-1 {top1:.2f}, failed {self.lost}", refresh=False)
+        elif self.lost:
+            self.bar.set_postfix_str(f"failed {self.lost}", refresh=False)
+        self.bar.update(self.before + self.queue.finished() - self.bar.n)

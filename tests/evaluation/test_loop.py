@@ -26,6 +26,7 @@ from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.predict import protocol_for
 from ptv_hub.models.digest import digest
+from ptv_hub.runs import queue as shards
 from ptv_hub.runs.journal import Journal, name_of
 from tests import GOLDEN, ROOT
 
@@ -603,3 +604,18 @@ def test_what_a_worker_sends_is_no_larger_than_the_views():
         assert (sent[0].untyped_storage().data_ptr() == clip.data_ptr()) is shared
         assert sent[0].untyped_storage().nbytes() <= sum(view.nbytes for view in views)
         assert all(torch.equal(one, other) for one, other in zip(sent, views, strict=True))
+
+
+class Elsewhere(shards.Queue):
+    """Half of the videos fall to a rank whose folder is another one."""
+
+    def places(self, count):
+        yield from range(0, count, 2)
+
+
+def test_a_run_with_videos_missing_is_no_success(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "queue", lambda run: Elsewhere())
+    with pytest.raises(EvaluationError, match="3 of 6 videos are not scored") as caught:
+        evaluate(ColourModel(), linked(tmp_path, 6), FAST, out=tmp_path / "out")
+    assert "--merge" in caught.value.fix
+    assert len(scores_of(tmp_path / "out")["ids"]) == 3  # and nothing is lost

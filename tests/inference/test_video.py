@@ -443,7 +443,9 @@ def noisy(seed: int = 0) -> bytes:
     file = io.BytesIO()
     rng = np.random.default_rng(seed)
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=25, options={"g": "50", "bf": "4", "b-adapt": "0"})
+        stream = container.add_stream(
+            "libx264", rate=25, options={"g": "50", "bf": "4", "b-adapt": "0"}
+        )
         stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
         blocks = rng.integers(0, 255, (15, 20, 3), np.uint8)
         still = np.kron(blocks, np.ones((8, 8, 1), np.uint8))
