@@ -8,7 +8,8 @@ PtvHubError
 ├── ManifestError          a manifest file that cannot be read or does not hold together
 ├── ConfigError            a PySlowFast config with a value that has no meaning here
 ├── CheckpointError        a weights file that cannot be used
-│   ├── UnreadableFile     truncated, empty, HTML, not a checkpoint at all
+│   ├── UnreadableFile     damaged, empty, HTML, not a checkpoint at all
+│   │   └── TruncatedFile  its end is missing
 │   ├── UnsafeFile         a pickle that wants to run code; nothing of it was run
 │   ├── LayoutError        keys of no layout, of two layouts, or colliding ones
 │   └── KeyMismatch        keys or shapes that are not those of the model
@@ -154,6 +155,10 @@ class CheckpointError(PtvHubError):
 
 class UnreadableFile(CheckpointError):
     """Not a checkpoint: missing, empty, truncated, a web page, or something else."""
+
+
+class TruncatedFile(UnreadableFile):
+    """A file whose end is missing: more of it may still come."""
 
 
 class UnsafeFile(CheckpointError):

@@ -116,6 +116,7 @@ def identify(
         ["sha256", found.sha256],
         ["safe", "yes: read as data, nothing was run"],
         ["container", f"{found.container}{wrapper}"],
+        *([["read, not mapped", found.not_mapped]] if found.not_mapped else []),
         ["layout", found.layout or "none of this zoo"],
         ["tensors", f"{found.num_tensors}, {', '.join(found.dtypes)}"],
         ["classes", classes],

@@ -12,7 +12,7 @@ from typing import NoReturn
 from ptv_hub.errors import FetchError, HashMismatch, OfflineError, WriteError
 from ptv_hub.fetching import cache, hub, offline
 from ptv_hub.fetching.cache import Allowed, CachedFile, Expectation, Pin
-from ptv_hub.fetching.completeness import HEAD, is_page, truncated
+from ptv_hub.fetching.completeness import HEAD, broken, is_page
 from ptv_hub.fetching.download import download, without_login
 from ptv_hub.fetching.part import Report, discard
 from ptv_hub.files import sha256_of
@@ -176,7 +176,7 @@ def _sound(file: CachedFile) -> bool:
     """Whether a file that nobody vouches for can be a checkpoint at all."""
     with open(file.path, "rb") as opened:
         page = is_page(opened.read(HEAD))
-    return file.size > 0 and not page and truncated(file.path) is None
+    return file.size > 0 and not page and broken(file.path) is None
 
 
 def _try_to_record(file: CachedFile, sha256: str) -> Pin | None:

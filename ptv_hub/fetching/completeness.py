@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-import re
-import struct
-import zipfile
 from pathlib import Path
 
-from ptv_hub.errors import FetchError, HashMismatch
+from ptv_hub.containers import archive, old_format, safetensors_header
+from ptv_hub.containers.archive import Archive
+from ptv_hub.containers.kind import mapped
+from ptv_hub.containers.rebuilding import Nobody, Rebuilding
+from ptv_hub.containers.torch_zip import pickle_in
+from ptv_hub.errors import CheckpointError, FetchError, HashMismatch, UnreadableFile
 from ptv_hub.fetching.part import Partial
 
 HEAD = 256
 """Bytes at the start of a file that tell a web page from a checkpoint."""
 
 
-def truncated(path: Path) -> str | None:
-    """What shows that the end of a file is missing; ``None`` if nothing does.
+def broken(path: Path) -> UnreadableFile | None:
+    """Why a file is not whole, or not as it was written; ``None`` if nothing shows that.
 
-    Of a zip archive (``.pyth``) its directory stands at the end, a safetensors file says its
-    length at the start; pickles of old cannot be judged without reading them.
+    Of a zip archive (``.pyth``) its directory stands at the end, and it has a checksum for each
+    member; a safetensors file says its length at the start; the old format of torch says in its
+    pickles which bytes follow.
     """
     with open(path, "rb") as file:
-        head = file.read(10)
-    if head[:4] == b"PK\x03\x04" and not zipfile.is_zipfile(path):
-        return "no end of the zip archive"
-    if head[8:10] == b'{"':
-        return _truncated_safetensors(path, *struct.unpack("<Q", head[:8]))
+        head = file.read(HEAD)
+    try:
+        if head.startswith(archive.BEGINS):
+            whole = Archive(path, mapped(path))
+            whole.check()
+            pickle_in(whole)
+        elif safetensors_header.begins(head):
+            safetensors_header.read(path)
+        elif head.startswith(old_format.BEGINS):
+            old_format.contents(mapped(path), Rebuilding(path, Nobody()))
+    except UnreadableFile as error:
+        return error
+    except CheckpointError:
+        return None  # whole, and no checkpoint that we would read: whoever reads it says so
     return None
-
-
-def _truncated_safetensors(path: Path, length: int) -> str | None:
-    size = path.stat().st_size
-    if length > size - 8:
-        return "no end of the safetensors header" if length < 100_000_000 else None
-    with open(path, "rb") as file:
-        file.seek(8)
-        header = file.read(length)
-    ends = [int(end) for end in re.findall(rb'"data_offsets":\s*\[\s*\d+\s*,\s*(\d+)\s*\]', header)]
-    return "not all tensors" if ends and 8 + length + max(ends) > size else None
 
 
 PAGE_TAGS = (b"<!doctype", b"<html", b"<head", b"<body", b"<script", b"<?xml", b"<error", b"<!--")

@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 from requests.utils import get_auth_from_url, urldefragauth
 
 from ptv_hub.errors import FetchError, HashMismatch
-from ptv_hub.fetching.completeness import HEAD, refuse_page, refuse_size, truncated
+from ptv_hub.fetching.completeness import HEAD, broken, refuse_page, refuse_size
 from ptv_hub.fetching.http import persist
 from ptv_hub.fetching.part import CHUNK, Partial, Report
 
@@ -44,11 +44,23 @@ def download(
     partial = Partial(part, url, vouched=sha256 is not None)
     try:
         found = _bring(url, login, partial, size, report)
-        if partial.joined and sha256 not in (None, found):
+        trouble = _trouble(partial)
+        if partial.joined and (trouble or sha256 not in (None, found)):
             # The beginning may come from another file; only a whole try can tell.
             log.warning("%s: the resumed file is not the expected one; fetching it whole", url)
             partial.restart()
             found = _bring(url, login, partial, size, report)
+            trouble = _trouble(partial)
+        if trouble:
+            trouble = f"{trouble}, after {partial.size} bytes"
+            partial.discard()
+            raise FetchError(
+                "the file is broken where it comes from",
+                where=url,
+                expected="a whole file",
+                found=trouble,
+                fix="try again later, or another mirror (PTV_HUB_MIRROR)",
+            )
         if sha256 not in (None, found):
             arrived = partial.size
             partial.discard()
@@ -79,18 +91,15 @@ def _bring(
     with open(partial.path, "rb") as file:
         refuse_page(partial, file.read(HEAD), url)
     refuse_size(partial, partial.size, size, url)
-    trouble = truncated(partial.path) if partial.size else "an empty file"
-    if trouble:
-        found = f"{trouble}, after {partial.size} bytes"
-        partial.discard()
-        raise FetchError(
-            "the file is broken where it comes from",
-            where=url,
-            expected="a whole file",
-            found=found,
-            fix="try again later, or another mirror (PTV_HUB_MIRROR)",
-        )
     return partial.sha256()
+
+
+def _trouble(partial: Partial) -> str | None:
+    """What shows that the file is broken; a resumed one may be of two files."""
+    if not partial.size:
+        return "an empty file"
+    error = broken(partial.path)
+    return None if error is None else ": ".join(filter(None, (error.what, error.found)))
 
 
 def _copy(url: str, partial: Partial, size: int | None, report: Report | None) -> None:

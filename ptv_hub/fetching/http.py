@@ -15,8 +15,8 @@ import requests
 import urllib3
 
 from ptv_hub._version import __version__
-from ptv_hub.errors import FetchError
-from ptv_hub.fetching.completeness import HEAD, refuse_page, refuse_size, truncated
+from ptv_hub.errors import FetchError, TruncatedFile
+from ptv_hub.fetching.completeness import HEAD, broken, refuse_page, refuse_size
 from ptv_hub.fetching.part import Partial, Report
 from ptv_hub.fetching.patience import Again, Patience, in_words, unreachable, wanted_patience
 
@@ -204,8 +204,13 @@ def _receive(
     if partial.total is not None and partial.size > partial.total:
         partial.restart()
         raise Again("the server sent more than it said")
-    if partial.size < goal if goal is not None else truncated(partial.path):
+    if partial.size < goal if goal is not None else _is_cut(partial):
         raise Again("the connection ended early")
+
+
+def _is_cut(partial: Partial) -> bool:
+    """Whether the end is missing of what came without a length."""
+    return isinstance(broken(partial.path), TruncatedFile)
 
 
 def _reader(response: requests.Response, encoded: bool) -> Callable[[int], bytes]:

@@ -72,7 +72,7 @@ def prepare(
     folder = Path(folder)
     path, source, vouched_by = _source(item, weights, progress)
     item = _without_repository(item)
-    opened = OpenedWeights(path)
+    opened = OpenedWeights(path, checked=True)
     require_fit(opened.official, wanted(item), item, where=path)
     provenance = Provenance(
         source=source,

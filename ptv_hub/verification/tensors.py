@@ -19,7 +19,20 @@ def check_tensors(
     checks = [_digest(entry, digest)]
     if "digest" in metadata:
         checks.append(_header(digest, metadata["digest"]))
-    return [*checks, _finite(tensors), _batch_norm(tensors), _initialisation(tensors)]
+    numbers = {key: _computable(t) for key, t in tensors.items() if _is_number(key, t)}
+    return [*checks, _finite(numbers), _batch_norm(numbers), _initialisation(numbers)]
+
+
+def _is_number(key: str, tensor: Tensor) -> bool:
+    """Whether it is what such a tensor of a network is: fractions, or one count of batches."""
+    if key.endswith(".num_batches_tracked"):
+        return tensor.dim() == 0 and not tensor.is_floating_point()
+    return tensor.is_floating_point() and tensor.numel() > 0
+
+
+def _computable(tensor: Tensor) -> Tensor:
+    """The same numbers in a type that torch computes with: float8 is data alone."""
+    return tensor.float() if tensor.is_floating_point() and tensor.element_size() == 1 else tensor
 
 
 def _check(name: str, verdict: Verdict, **facts: str | None) -> Check:

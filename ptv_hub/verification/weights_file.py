@@ -50,7 +50,8 @@ def obtain(entry: Entry, weights: OpenedWeights | None, *, progress: bool) -> Su
     before = {artifact.url: cache.expectation(artifact) for artifact in entry.artifacts}
     fetched = fetch(entry, progress=progress)
     expected = before[fetched.artifact.url] or Expectation()
-    return Subject(OpenedWeights(fetched.path), fetched.artifact.url, fetched.artifact, expected)
+    weights = OpenedWeights(fetched.path, checked=True)
+    return Subject(weights, fetched.artifact.url, fetched.artifact, expected)
 
 
 def _local(entry: Entry, weights: OpenedWeights) -> Subject:
@@ -138,6 +139,8 @@ def _container(file: Checkpoint) -> str:
         parts.append(f"weights under {file.container!r}")
     if file.prefix:
         parts.append(f"wrapped in {file.prefix!r}")
+    if file.not_mapped:
+        parts.append(f"read, not mapped: {file.not_mapped}")
     beside = ", ".join(file.training) or "nothing else"
     epoch = file.training.get("epoch")
     return f"{'; '.join(parts)}; beside them: {beside}" + (

@@ -1,32 +1,33 @@
 """A weights file <-> a plain state dict. Weights are data: nothing in a file is ever run.
 
-Files are read with ``torch.load(weights_only=True)`` or as safetensors; there is no other
-way and no switch. Tensors of zip ``.pyth`` and safetensors files are mapped, not copied:
-what is not used (an optimizer's state) costs no memory. While they live, the file may be
-replaced by another, but must not be rewritten in place.
+Files of ``torch.save`` are read by a machine that knows tensors and plain data alone
+(``containers.pickled``), or as safetensors; there is no other way and no switch. Tensors of zip
+``.pyth`` and safetensors files are mapped, not copied: what is not used (an optimizer's state)
+costs no memory. While they live, the file may be replaced by another, but must not be rewritten
+in place.
 """
 
 from __future__ import annotations
 
 import json
-import pickle
 import re
 import struct
-import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ptv_hub.errors import CheckpointError, LayoutError, UnreadableFile, UnsafeFile, WriteError
+from ptv_hub.containers import safetensors_header
+from ptv_hub.containers.bounds import expanded_bytes, require_key, require_size, shown
+from ptv_hub.containers.kind import Format, kind_of
+from ptv_hub.errors import CheckpointError, LayoutError, UnreadableFile, WriteError
 from ptv_hub.files import atomic_write
 
 if TYPE_CHECKING:
     import os
 
     from torch import Tensor
-
-Format = Literal["zip", "legacy", "safetensors"]
 
 CONTAINERS = ("model_state", "state_dict", "model")
 """Keys under which a file holds its state dict: PySlowFast and PyTorchVideo, Lightning, others."""
@@ -51,156 +52,56 @@ class Checkpoint:
     """All else in the file: ``epoch``, ``optimizer_state``, ``cfg`` (a YAML string), ..."""
     metadata: dict[str, str] = field(default_factory=dict)
     """The header's strings of a safetensors file."""
+    not_mapped: str | None = None
+    """Which storages were read into memory, and why; ``None`` where all are mapped."""
 
     @property
     def tensor_bytes(self) -> int:
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
 
 
-def read(path: str | os.PathLike[str]) -> Checkpoint:
+def read(path: str | os.PathLike[str], *, checked: bool = False) -> Checkpoint:
     """The checkpoint in a file, tensors on the CPU.
 
+    Args:
+        checked: hold every byte against the checksums that a zip file has; a second for a
+            gigabyte. Without it a flipped bit of a weight goes unseen.
+
     Raises:
-        UnreadableFile: missing, empty, truncated, a web page, or not a checkpoint.
+        UnreadableFile: missing, empty, truncated, damaged, a web page, or not a checkpoint.
         UnsafeFile: a pickle that wants more than tensors and plain data.
         LayoutError: only some of the keys carry a wrapper's prefix.
-        CheckpointError: no state dict in it, or more than one.
+        CheckpointError: no state dict in it, more than one, or what is no weights.
     """
+    from ptv_hub.weights import storages
+
     path = Path(path)
-    kind = _format(path)
+    kind = kind_of(path)
     if kind == "safetensors":
         tensors, metadata = _read_safetensors(path)
         tensors, prefix = _unwrapped(tensors, path)
         return Checkpoint(path, kind, "bare", prefix, tensors, {}, metadata)
-    content = _read_pickle(path, kind)
+    if kind == "zip":
+        content, not_mapped = storages.of_zip(path, checked=checked)
+    else:
+        content, not_mapped = storages.of_old_format(path), "all: the old format's"
     container, state, training = _contents(content, path)
     tensors, prefix = _unwrapped(state, path)
-    return Checkpoint(path, kind, container, prefix, tensors, training)
-
-
-def _format(path: Path) -> Format:
-    """What the first bytes say; suffixes are not believed."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(512)
-        size = path.stat().st_size
-    except IsADirectoryError as error:
-        raise UnreadableFile("a folder is not a weights file", where=path) from error
-    except OSError as error:
-        raise UnreadableFile(
-            "a weights file cannot be opened", where=path, found=error.strerror or error
-        ) from error
-    if not head:
-        raise UnreadableFile(
-            "a weights file is empty", where=path, found="0 bytes", fix="fetch or copy it again"
-        )
-    if head.startswith(b"PK\x03\x04"):
-        return "zip"
-    # Before pickles: the length of a safetensors header may begin with the byte of a pickle.
-    if head[4:9] == b"\0\0\0\0{":
-        (length,) = struct.unpack("<Q", head[:8])
-        if length > size - 8:
-            raise UnreadableFile(
-                "a safetensors file is truncated",
-                where=path,
-                expected=f"a header of {length} bytes",
-                found=f"{size} bytes in all",
-                fix="fetch or copy it again",
-            )
-        return "safetensors"
-    if head[:1] == b"\x80":  # a pickle's protocol opcode: torch's format before 1.6
-        return "legacy"
-    text = head.lstrip()[:100].lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        raise UnreadableFile(
-            "a web page was saved in place of a weights file",
-            where=path,
-            found=head[:60].decode("utf-8", "replace").strip().splitlines()[0],
-            fix="fetch it again; a proxy or a login page may have answered",
-        )
-    raise UnreadableFile(
-        "not a weights file",
-        where=path,
-        expected="a .pyth/.pt file of torch.save, or safetensors",
-        found=f"a file that begins with {head[:8]!r}",
-    )
+    return Checkpoint(path, kind, container, prefix, tensors, training, not_mapped=not_mapped)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        header = safetensors_header.read(path)
         with safe_open(path, framework="pt") as file:
-            # Sorted by offset is the order they were written in.
-            tensors = {key: file.get_tensor(key) for key in _in_file_order(path)}
-            return tensors, dict(file.metadata() or {})
-    except (SafetensorError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            tensors = {key: file.get_tensor(key) for key in header.keys}
+        return tensors, dict(header.metadata)
+    except (SafetensorError, OSError, KeyError, AttributeError) as error:
         raise UnreadableFile(
             "a safetensors file is damaged", where=path, found=error, fix="fetch or copy it again"
         ) from error
-
-
-def _in_file_order(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    return sorted(header, key=lambda key: tuple(header[key]["data_offsets"]))
-
-
-def _read_pickle(path: Path, kind: Format) -> object:
-    import torch
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters of them comes as an error, below
-            # Files of the old format refuse mmap.
-            content: object = torch.load(
-                path, map_location="cpu", weights_only=True, mmap=kind == "zip"
-            )
-            return content
-    except pickle.UnpicklingError as error:
-        raise _refused(path, str(error)) from error
-    except Exception as error:
-        # Damaged bytes make torch's reader raise nearly anything: EOFError, struct.error,
-        # AttributeError, UnicodeDecodeError, ...
-        if "TorchScript" in str(error):
-            raise CheckpointError(
-                "a TorchScript program, not a checkpoint",
-                where=path,
-                expected="a state dict",
-                fix="save the model's state_dict() instead",
-            ) from error
-        raise UnreadableFile(
-            "a weights file is truncated or damaged",
-            where=path,
-            found=str(error).strip().splitlines()[0][:200]
-            if str(error).strip()
-            else "no more bytes",
-            fix="fetch or copy it again",
-        ) from error
-
-
-def _refused(path: Path, message: str) -> CheckpointError:
-    """The right error for what torch's data-only unpickler did not take."""
-    wanted = re.search(r"GLOBAL ([\w.]+)", message) or re.search(
-        r"Unsupported (?:global|class)[^\w]*([\w.]+)", message
-    )
-    opcode = re.search(r"Unsupported operand (\d+)", message)
-    if wanted is None and opcode is None:
-        return UnreadableFile(
-            "a weights file is truncated or damaged",
-            where=path,
-            found=message.strip().splitlines()[-1][:200],
-            fix="fetch or copy it again",
-        )
-    return UnsafeFile(
-        "a pickle asks for more than data and was refused; nothing of it was run",
-        where=path,
-        expected="tensors, numbers, strings, lists and dicts",
-        found=wanted[1] if wanted else f"pickle operation {opcode and opcode[1]}",
-        fix="ask whoever made it for a plain state dict or safetensors; do not load it otherwise",
-    )
 
 
 def _contents(content: object, path: Path) -> tuple[str, Mapping[str, Any], dict[str, Any]]:
@@ -239,27 +140,35 @@ def _unwrapped(state: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor],
             else "no tensor in the file",
             where=path,
             expected="tensors under string keys",
-            found="; ".join(f"{key}: {type(state[key]).__name__}" for key in strange[:3])
+            found="; ".join(f"{shown(key)}: {shown(state[key])}" for key in strange[:3])
             or "nothing",
         )
-    tensors: dict[str, Tensor] = {str(key): value.detach() for key, value in state.items()}
-    prefix = ""
-    while True:
-        wrapped = {w: sum(key.startswith(w) for key in tensors) for w in WRAPPERS}
-        wrapper = max(wrapped, key=lambda w: wrapped[w])
-        if not wrapped[wrapper]:
-            return tensors, prefix
-        if wrapped[wrapper] < len(tensors):
-            bare = [key for key in tensors if not key.startswith(wrapper)]
-            raise LayoutError(
-                f"only some keys carry the wrapper {wrapper!r}",
-                keys=bare,
-                where=path,
-                expected="all of them or none",
-                found=f"{wrapped[wrapper]} of {len(tensors)}; without: {', '.join(bare[:3])}",
-            )
-        prefix += wrapper
-        tensors = {key[len(wrapper) :]: value for key, value in tensors.items()}
+    for key in state:
+        require_key(key, path)
+    size = sum(t.numel() * t.element_size() for t in state.values())
+    most = expanded_bytes(path.stat().st_size)
+    require_size("bytes of tensors that it does not hold", size, most, path)
+    prefix = _prefix(list(state), path)
+    return {key[len(prefix) :]: value.detach() for key, value in state.items()}, prefix
+
+
+_WRAPPED = re.compile(f"^(?:{'|'.join(map(re.escape, WRAPPERS))})*")
+
+
+def _prefix(keys: list[str], path: Path) -> str:
+    """The wrappers' prefixes that every key has. Raises LayoutError where they differ."""
+    found = Counter(key[: len(key) - len(_WRAPPED.sub("", key, count=1))] for key in keys)
+    if len(found) == 1:
+        return next(iter(found))
+    longest = max(found, key=len)
+    bare = [key for key in keys if not key.startswith(longest)]
+    raise LayoutError(
+        f"only some keys carry the wrapper {longest!r}",
+        keys=bare,
+        where=path,
+        expected="all of them or none",
+        found=f"{len(keys) - len(bare)} of {len(keys)}; without: {', '.join(bare[:3])}",
+    )
 
 
 def write(
@@ -289,22 +198,15 @@ def write(
             found=", ".join(training),
             fix="write a .pyth, or leave the training state out",
         )
-    plain = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    plain = _alone(tensors)
     with atomic_write(path) as temporary:
         if path.suffix == ".safetensors":
-            from safetensors.torch import save_file
-
-            mode = temporary.stat().st_mode
-            save_file(plain, temporary, {"format": "pt", **(metadata or {})})
-            temporary.chmod(mode)  # safetensors makes files for the owner alone
-            _order_metadata(temporary)
+            _write_safetensors(plain, {"format": "pt", **(metadata or {})}, temporary)
         else:
-            import torch
-
             # PySlowFast's order: epoch, model_state, optimizer_state, cfg.
             head = {"epoch": training["epoch"]} if training and "epoch" in training else {}
             rest = {k: v for k, v in (training or {}).items() if k != "epoch"}
-            torch.save({**head, "model_state": plain, **rest}, temporary)
+            _write_pickle({**head, "model_state": plain, **rest}, temporary, path)
         back = read(temporary).tensors
         wrong = [key for key in plain if key not in back or not same_bits(plain[key], back[key])]
         if wrong or len(back) != len(plain):
@@ -314,6 +216,50 @@ def write(
                 found=", ".join(wrong[:3]) or f"{len(back)} tensors of {len(plain)}",
                 fix="check the disk, then write again",
             )
+
+
+def _alone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor in a storage of its own that holds no other bytes: those would be written too."""
+    plain: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for key, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        storage = tensor.untyped_storage()
+        shared = storage.nbytes() != tensor.numel() * tensor.element_size()
+        if shared or storage.data_ptr() in taken:
+            tensor = tensor.clone()
+        taken.add(tensor.untyped_storage().data_ptr())
+        plain[key] = tensor
+    return plain
+
+
+def _write_safetensors(plain: dict[str, Tensor], metadata: dict[str, str], temporary: Path) -> None:
+    from safetensors.torch import save_file
+
+    mode = temporary.stat().st_mode
+    try:
+        save_file(plain, temporary, metadata)
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(
+            "safetensors cannot hold these tensors", found=error, fix="write a .pyth"
+        ) from error
+    temporary.chmod(mode)  # safetensors makes files for the owner alone
+    _order_metadata(temporary)
+
+
+def _write_pickle(content: dict[str, Any], temporary: Path, path: Path) -> None:
+    import torch
+
+    try:
+        torch.save(content, temporary)
+    except (RecursionError, TypeError) as error:
+        raise CheckpointError(
+            "the training state cannot be written",
+            where=path,
+            expected="numbers, strings, lists and dicts, not too deep in one another",
+            found=str(error)[:200],
+            fix="leave it out (without --keep-training)",
+        ) from error
 
 
 def _order_metadata(path: Path) -> None:

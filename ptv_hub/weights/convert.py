@@ -65,7 +65,7 @@ def convert(
     out = Path(out)
     _require_target(out)
     path, origin, name = _source(source, progress)
-    weights = OpenedWeights(path)
+    weights = OpenedWeights(path, checked=True)
     file, size = weights.file, weights.size
     models = (name,) if name else tuple(c.name for c in candidates(weights))
     training = file.training if keep_training else {}

@@ -227,6 +227,8 @@ class Identity(Record):
     layout: str | None
     """``None`` where no layout names the keys; ``problem`` says why."""
     problem: str | None
+    not_mapped: str | None = None
+    """Which storages are read into memory, and why: those that cannot be mapped."""
     num_tensors: int
     dtypes: tuple[str, ...]
     digest: str | None
@@ -267,6 +269,7 @@ def identify(path: str | os.PathLike[str]) -> Identity:
         wrapper=file.prefix,
         layout=weights.layout if named else None,
         problem=problem,
+        not_mapped=file.not_mapped,
         num_tensors=len(file.tensors),
         dtypes=tuple(sorted({str(t.dtype).removeprefix("torch.") for t in file.tensors.values()})),
         digest=weights.digest if named else None,
@@ -288,16 +291,22 @@ def _said(weights: OpenedWeights) -> str | None:
 
 
 def _num_classes(official: Mapping[str, Tensor]) -> int | None:
-    heads = [t.shape[0] for key, t in official.items() if key.endswith(".proj.bias")]
+    heads = [len(t) for key, t in official.items() if key.endswith(".proj.bias") and t.dim() == 1]
     return heads[0] if len(heads) == 1 else None
 
 
 def _tensor_bytes(value: object) -> int:
-    """Bytes of all tensors in nested plain data."""
-    if isinstance(value, Tensor):
-        return value.numel() * value.element_size()
-    if isinstance(value, dict):
-        return sum(_tensor_bytes(item) for item in value.values())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return sum(_tensor_bytes(item) for item in value)
-    return 0
+    """Bytes of all tensors in nested plain data, each list and tensor counted once."""
+    total, seen, waiting = 0, set[int](), [value]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Tensor):
+            total += value.numel() * value.element_size()
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            waiting.extend(value)
+    return total

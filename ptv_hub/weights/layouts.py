@@ -81,7 +81,8 @@ def detect(keys: Iterable[str]) -> str:
     for name, found in named.items():
         if len(found) == len(keys):
             return name
-    strangers = [k for k in keys if not any(k in found for found in map(set, named.values()))]
+    known = {k for found in named.values() for k in found}
+    strangers = [k for k in keys if k not in known]
     if strangers:
         raise LayoutError(
             f"{len(strangers)} of {len(keys)} keys belong to no layout",

@@ -24,6 +24,8 @@ class OpenedWeights:
     """A weights file and what is known of it; nothing is read before it is asked for."""
 
     path: Path
+    checked: bool = False
+    """Whether reading it holds every byte against the file's checksums (``checkpoint.read``)."""
 
     @cached_property
     def size(self) -> int:
@@ -38,7 +40,7 @@ class OpenedWeights:
     @cached_property
     def file(self) -> Checkpoint:
         """What is in it, tensors mapped. Raises CheckpointError, as ``checkpoint.read``."""
-        return checkpoint.read(self.path)
+        return checkpoint.read(self.path, checked=self.checked)
 
     @cached_property
     def layout(self) -> str:

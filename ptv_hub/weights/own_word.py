@@ -7,13 +7,15 @@ of an entry, a checkpoint that a run wrote here the whole entry.
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import ValidationError
 
+from ptv_hub.containers.archive import Archive
+from ptv_hub.containers.kind import kind_of, mapped
+from ptv_hub.containers.torch_zip import pickle_in
 from ptv_hub.errors import CheckpointError
 from ptv_hub.weights import checkpoint
 from ptv_hub.weights.checkpoint import Checkpoint
@@ -100,8 +102,8 @@ def recorded_in(file: Checkpoint) -> Entry | None:
 def _surely_without(path: str | os.PathLike[str]) -> bool:
     """Whether a zip's pickle does not even name the record: most files, told in milliseconds."""
     try:
-        with zipfile.ZipFile(path) as file:
-            pickles = [name for name in file.namelist() if name.endswith("/data.pkl")]
-            return bool(pickles) and all(RECORD.encode() not in file.read(p) for p in pickles)
-    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
-        return False
+        if kind_of(Path(path)) != "zip":
+            return False
+        return RECORD.encode() not in pickle_in(Archive(Path(path), mapped(Path(path))))
+    except CheckpointError:
+        return False  # whoever reads it says what is wrong with it

@@ -1,0 +1,1 @@
+"""What lies in a weights file and where, told from its bytes alone, within bounds."""
