@@ -4,6 +4,7 @@ PtvHubError
 ├── UsageError             the call itself is wrong
 │   ├── UnknownName        no entry, layout, stage or export of that name
 │   ├── AmbiguousName      more than one entry answers to it
+│   ├── NotServed          a row of a table that is left out, with its reason
 │   └── WrongInput         a tensor that the model cannot take (also a ValueError)
 ├── ManifestError          a manifest file that cannot be read or does not hold together
 ├── ConfigError            a PySlowFast config with a value that has no meaning here
@@ -12,6 +13,8 @@ PtvHubError
 │   │   └── TruncatedFile  its end is missing
 │   ├── UnsafeFile         a pickle that wants to run code; nothing of it was run
 │   ├── LayoutError        keys of no layout, of two layouts, or colliding ones
+│   │   ├── Inexpressible  a network that is known and has no equal here
+│   │   └── Undecided      keys and shapes of several networks, and nothing says which
 │   └── KeyMismatch        keys or shapes that are not those of the model
 ├── FetchError             a file that could not be brought here
 │   ├── OfflineError       not in the cache, and the network may not be used
@@ -137,6 +140,19 @@ class AmbiguousName(UsageError):
         )
 
 
+class NotServed(UsageError):
+    """A row of a table that is known and left out; ``reason`` says why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(
+            f"{name} is known, and not served",
+            found=reason,
+            fix="run it with its owners' code; 'ptv-hub list --all' shows what is served",
+        )
+
+
 class WrongInput(UsageError, ValueError):
     """A tensor whose shape, type or number of pathways the model cannot take."""
 
@@ -171,6 +187,18 @@ class LayoutError(CheckpointError):
     def __init__(self, what: str, *, keys: Sequence[str] = (), **facts: Unpack[Facts]) -> None:
         self.keys = tuple(keys)
         super().__init__(what, **facts)
+
+
+class Inexpressible(LayoutError):
+    """A network that is known and that PyTorchVideo's builders cannot express."""
+
+    def __init__(self, what: str, *, layout: str | None = None, **facts: object) -> None:
+        self.layout = layout
+        super().__init__(what, **facts)  # type: ignore[arg-type]
+
+
+class Undecided(LayoutError):
+    """Keys and shapes are those of several networks, and the file does not say which it is."""
 
 
 class KeyMismatch(CheckpointError):

@@ -62,9 +62,11 @@ def list_(json: Json = False) -> None:
 def _owners() -> dict[str, tuple[Entry, Artifact]]:
     """Key of a file -> the entry and artifact it belongs to."""
     from ptv_hub.fetching.cache import key
-    from ptv_hub.zoo.manifest import entries
+    from ptv_hub.zoo.manifest import all_entries
 
-    return {key(artifact): (item, artifact) for item in entries() for artifact in item.artifacts}
+    return {
+        key(artifact): (item, artifact) for item in all_entries() for artifact in item.artifacts
+    }
 
 
 def _row(file: CachedFile, owners: dict[str, tuple[Entry, Artifact]]) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def _chosen(names: list[str] | None) -> list[CachedFile]:
         UsageError: an address, whose files lie elsewhere.
     """
     from ptv_hub.fetching.cache import cached_files, key
-    from ptv_hub.zoo.manifest import entries, resolve
+    from ptv_hub.zoo.manifest import find
     from ptv_hub.zoo.repository import FOLDER, is_address
 
     files = cached_files()
@@ -203,7 +205,7 @@ def _chosen(names: list[str] | None) -> list[CachedFile]:
                 else "huggingface_hub keeps them: 'hf cache' lists and removes them",
             )
         else:
-            keys.update(key(artifact) for artifact in resolve(name, entries()).artifacts)
+            keys.update(key(artifact) for artifact in find(name).artifacts)
     return [file for file in files if file.key in keys]
 
 
@@ -228,7 +230,7 @@ def remove(
         ptv-hub cache remove --all
     """
     from ptv_hub.fetching import cache
-    from ptv_hub.zoo.manifest import entries, resolve
+    from ptv_hub.zoo.manifest import find
 
     if bool(names) == all_:
         raise UsageError("remove what?", expected="names of models, or --all", found=names or None)
@@ -239,7 +241,7 @@ def remove(
         keys = {file.key for file in files}
         for name in names or ():
             if name not in keys:
-                found = resolve(name, entries()).artifacts
+                found = find(name).artifacts
                 keys.update(cache.key(artifact) for artifact in found)
         cache.forget(list(cache.pins()) if all_ else sorted(keys))
     if json:

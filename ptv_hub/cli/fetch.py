@@ -44,13 +44,13 @@ def fetch(
     """
     from ptv_hub.fetching.artifacts import fetch as fetch_file
     from ptv_hub.fetching.hub import entry
-    from ptv_hub.zoo.manifest import entries, resolve
+    from ptv_hub.zoo.manifest import entries, find
     from ptv_hub.zoo.repository import is_address
 
     if bool(names) == all_:
         raise UsageError("fetch what?", expected="names of models, or --all", found=names or None)
     # A misspelt name is told before anything is fetched; an address may be a network's trouble.
-    wanted = [n if is_address(n) else resolve(n, entries()) for n in names or ()]
+    wanted = [n if is_address(n) else find(n) for n in names or ()]
     found, failed = [], False
     for one in entries() if all_ else wanted:
         try:

@@ -14,6 +14,7 @@ from ptv_hub.errors import UsageError
 
 if TYPE_CHECKING:
     from ptv_hub.publish.upload import Pushed
+    from ptv_hub.zoo.entry import Entry
 
 
 def register(app: typer.Typer) -> None:
@@ -82,6 +83,7 @@ def push(
         from ptv_hub.publish.push import push as run
 
         wanted = asked(name, weights=weights)
+        _tell_licence(wanted.entry)
         done = run(
             wanted.entry,
             repo_id,
@@ -157,6 +159,7 @@ def export(
 
     format_of(to).require()  # before anything is fetched
     wanted = asked(name, opts, config=config, weights=weights)
+    _tell_licence(wanted.entry)
     model = load(wanted.to_run, weights=wanted.weights)
     done = run(
         model,
@@ -187,6 +190,12 @@ def export(
         ["digest", done.digest],
     ]
     print_table([f"{done.name}, {done.format}, {done.dtype}", ""], rows)
+
+
+def _tell_licence(item: Entry) -> None:
+    """Say on stderr what a licence forbids, or that there is none, before weights are passed on."""
+    if item.license.caution is not None:
+        typer.echo(f"{item.name}: {item.license.caution}", err=True)
 
 
 def site(

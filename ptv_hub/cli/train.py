@@ -223,6 +223,9 @@ def config(
     complete: Annotated[
         bool, typer.Option("--complete", help="Write PySlowFast's defaults, too.")
     ] = False,
+    native: Annotated[
+        bool, typer.Option("--native", help="Of PySlowFast's own network, not of its wrapper.")
+    ] = False,
 ) -> None:
     """Write the YAML with which PySlowFast builds, trains and tests a model.
 
@@ -233,13 +236,17 @@ def config(
         ptv-hub config X3D_M
 
         ptv-hub config SSv2/SLOW_8x8_R50 MODEL.NUM_CLASSES 12 > mine.yaml
+
+        ptv-hub config X3D_M --native > X3D_M.yaml
     """
-    from ptv_hub.zoo.pyslowfast import Config, Paths, changed, to_yaml
+    from ptv_hub.zoo.pyslowfast import Config, Paths, changed, to_native_yaml, to_yaml
     from ptv_hub.zoo.recipe import recipe_of
 
     item = asked(name).entry
     settings = Config(entry=item, recipe=recipe_of(item) or _default(item), paths=Paths())
-    typer.echo(to_yaml(changed(settings, opts or ()), complete=complete), nl=False)
+    settings = changed(settings, opts) if opts else settings
+    write = to_native_yaml if native else to_yaml
+    typer.echo(write(settings, complete=complete), nl=False)
 
 
 def _default(item: Entry) -> Recipe:

@@ -65,9 +65,9 @@ def verify(
     from ptv_hub.cli.tables import print_json
     from ptv_hub.verification.accuracy import Data
     from ptv_hub.verification.walk import verify as run
-    from ptv_hub.zoo.manifest import entries
+    from ptv_hub.zoo.manifest import all_entries
 
-    items, file = entries(), None
+    items, file = all_entries(), None
     if one:
         wanted = asked(name, opts, config=config, weights=weights, needs_weights=not spec)
         items, file = (wanted.entry,), wanted.weights

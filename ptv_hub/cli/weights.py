@@ -19,10 +19,16 @@ def register(app: typer.Typer) -> None:
 
 def convert(
     source: Annotated[str, typer.Argument(help="A weights file, or the name of a model.")],
-    to: Annotated[str, typer.Option(help="The layout: official or pyslowfast.")],
+    to: Annotated[str, typer.Option(help="The layout: official, pyslowfast, native or mmaction2.")],
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Where to; .safetensors or .pyth by the suffix.")
     ],
+    as_: Annotated[
+        str | None,
+        typer.Option(
+            "--as", help="Whose weights these are, where the file does not say.", metavar="NAME"
+        ),
+    ] = None,
     keep_training: Annotated[
         bool, typer.Option(help="Carry epoch, optimizer state and config over.")
     ] = False,
@@ -37,10 +43,12 @@ def convert(
         ptv-hub convert X3D_M --to pyslowfast -o X3D_M.pyth
 
         ptv-hub convert mine.pyth --to official -o mine_official.pyth --keep-training
+
+        ptv-hub convert C2D_NOPOOL_8x8_R50.pkl --to official -o c2d.pyth --as c2d_nopool_r50
     """
     from ptv_hub.weights.convert import convert as run
 
-    done = run(source, out, to=to, keep_training=keep_training)
+    done = run(source, out, to=to, as_name=as_, keep_training=keep_training)
     if json:
         print_json(done)
         return
@@ -54,6 +62,9 @@ def convert(
         ["to", f"{done.target} ({done.target_layout} layout, {_megabytes(done.target_size)})"],
         ["model", _names(done.models)],
         ["tensors", f"{done.num_tensors}, read back, every bit the same"],
+        *(["done beyond renaming", step] for step in done.transformations),
+        *(["lost", what] for what in done.lost),
+        *(["to know", note] for note in done.notes),
         ["training state", training],
         ["bytes saved", _megabytes(max(0, done.source_size - done.target_size))],
         ["digest", done.digest],

@@ -100,17 +100,17 @@ def _refuse_name(words: Sequence[str]) -> None:
 
 
 def _is_name(word: str) -> bool:
-    from ptv_hub.errors import AmbiguousName, UnknownName
-    from ptv_hub.zoo.manifest import entries, resolve
+    from ptv_hub.errors import AmbiguousName, NotServed, UnknownName
+    from ptv_hub.zoo.manifest import find
     from ptv_hub.zoo.repository import is_address
 
     if is_address(word) or _is_file_of_weights(word):
         return True
     try:
-        return not Path(word).exists() and bool(resolve(word, entries()))
+        return not Path(word).exists() and bool(find(word))
     except UnknownName:
         return False
-    except AmbiguousName:
+    except (AmbiguousName, NotServed):
         return True
 
 

@@ -9,6 +9,7 @@ import typer
 from ptv_hub.cli.options import Json, RequiredName
 from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.which_model import asked
+from ptv_hub.errors import UsageError
 
 if TYPE_CHECKING:
     from ptv_hub.zoo.entry import Artifact, Entry
@@ -27,6 +28,12 @@ def list_(
     depth: Annotated[str | None, typer.Option(help="R50, R101, XS, ...")] = None,
     max_gflops: Annotated[float | None, typer.Option(help="Published, of one view.")] = None,
     max_params: Annotated[float | None, typer.Option(help="Published, millions.")] = None,
+    zoo: Annotated[
+        str | None, typer.Option(help="A collection: core, pyslowfast_native, mmaction2, ...")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Of all collections, not the core alone.")] = (
+        False
+    ),
     json: Json = False,
 ) -> None:
     """List the models of the zoo.
@@ -38,12 +45,17 @@ def list_(
         ptv-hub list 'x3d_*' --max-gflops 5
 
         ptv-hub list --dataset charades --json
+
+        ptv-hub list --zoo mmaction2
     """
     from ptv_hub.zoo.facts import METRICS
-    from ptv_hub.zoo.manifest import entries, filter_entries
+    from ptv_hub.zoo.manifest import filter_entries, left_out_of, of_zoo
 
+    if all_ and zoo is not None:
+        raise UsageError("--all is every collection, and one is named", found=zoo)
+    chosen = "all" if all_ else zoo or "core"
     found = filter_entries(
-        entries(),
+        of_zoo(chosen),
         pattern,
         arch=arch,
         dataset=dataset,
@@ -64,6 +76,9 @@ def list_(
             right=figures,
             title=name,
         )
+    if rows_left := left_out_of(chosen):
+        told = f"{len(rows_left)} rows of these tables are left out"
+        typer.echo(f"{told}; 'ptv-hub show ROW' says why", err=True)
     if not found:
         typer.echo("no model matches; 'ptv-hub list' shows all there are", err=True)
 
@@ -81,7 +96,8 @@ def _row(item: Entry, metrics: list[str]) -> list[str]:
     cost = ["-", "-"]
     if item.published:
         views = item.protocol.num_views
-        cost = [f"{item.published.gflops:.2f} x {views}", f"{item.published.params_millions:.2f}"]
+        gflops, millions = item.published.printed
+        cost = ["-" if gflops is None else f"{gflops} x {views}", millions or "-"]
     values = [_published(item, metric) for metric in metrics]
     return [
         item.name,
@@ -128,6 +144,9 @@ def _artifact(artifact: Artifact) -> str:
         return f"{artifact.url} (the lock file does not name it)"
     if expected.sha256:
         return f"{artifact.url} (sha256 {expected.sha256[:12]}..., {expected.vouched_by})"
+    if artifact.sha256_begins:
+        begins = f"sha256 begins with {artifact.sha256_begins}: {artifact.hash_source}"
+        return f"{artifact.url} ({begins})"
     return f"{artifact.url} (nobody vouches for a hash; the first use here will pin it)"
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from ptv_hub.containers import archive, safetensors_header
 from ptv_hub.errors import UnreadableFile
 
-Format = Literal["zip", "legacy", "safetensors"]
+Format = Literal["zip", "legacy", "safetensors", "caffe2"]
 
 _HEAD = 512
 
@@ -38,6 +38,8 @@ def kind_of(path: Path) -> Format:
     # Before pickles: the length of a safetensors header may begin with the byte of a pickle.
     if safetensors_header.begins(head):
         return "safetensors"
+    if head[:1] == b"\x80" and b"blobs" in head[:64]:  # a pickle of Caffe2's, not of torch's
+        return "caffe2"
     if head[:1] == b"\x80":  # a pickle's protocol opcode: torch's format before 1.6
         return "legacy"
     text = head.lstrip()[:100].lower()

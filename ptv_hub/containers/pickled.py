@@ -48,8 +48,7 @@ def read(data: bytes, rebuilding: Rebuilding, start: int = 0) -> tuple[Any, int]
             where=path,
             expected="tensors, numbers, strings, lists and dicts",
             found=error,
-            fix="ask whoever made it for a plain state dict or safetensors; do not load it "
-            "otherwise",
+            fix=_remedy(str(error)),
         ) from error
     except (IndexError, struct.error) as error:
         raise TruncatedFile(
@@ -60,6 +59,17 @@ def read(data: bytes, rebuilding: Rebuilding, start: int = 0) -> tuple[Any, int]
         ) from error
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise damaged(path, shown(str(error))) from error
+
+
+def _remedy(wanted: str) -> str:
+    """What to do about a pickle that was refused for what it asks for."""
+    if any(name in wanted for name in ("mmengine.", "mmcv.", "mmaction.")):
+        return (
+            "its 'meta' holds objects of OpenMMLab's packages: where these are installed, save the"
+            " weights alone: torch.save({'state_dict': torch.load(FILE,"
+            " weights_only=False)['state_dict']}, NEW); or ask for the published file"
+        )
+    return "ask whoever made it for a plain state dict or safetensors; do not load it otherwise"
 
 
 def damaged(path: Path, found: str) -> UnreadableFile:

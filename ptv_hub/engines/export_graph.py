@@ -104,8 +104,9 @@ class Graph(nn.Module):
         clip = normalised(frames, self.mean, self.std, self.spec).contiguous()
         if self.options.pathways == "together":
             return (clip,)
-        assert self.spec.slowfast_alpha is not None
-        return clip[:, :, slow_frames(clip.shape[2], self.spec.slowfast_alpha)], clip
+        alpha = self.spec.slowfast_alpha
+        assert alpha is not None
+        return clip[:, :, slow_frames(clip.shape[2], alpha, self.spec.slow_frames)], clip
 
 
 def normalised(frames: Tensor, mean: Tensor, std: Tensor, spec: InputSpec) -> Tensor:

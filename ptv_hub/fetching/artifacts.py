@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from ptv_hub.errors import FetchError, HashMismatch, OfflineError, WriteError
 from ptv_hub.fetching import cache, hub, offline
-from ptv_hub.fetching.cache import Allowed, CachedFile, Expectation, Pin
+from ptv_hub.fetching.cache import Allowed, CachedFile, Pin
 from ptv_hub.fetching.completeness import HEAD, broken, is_page
 from ptv_hub.fetching.download import download, without_login
 from ptv_hub.fetching.part import Report, discard
@@ -153,7 +153,8 @@ def _from_cache(wanted: Allowed) -> Fetched | None:
         return None
     as_hashed = cache.is_as_hashed(file)
     sha256 = pin.sha256 if as_hashed and pin is not None else sha256_of(file.path)
-    if expected.sha256 in (None, sha256) and expected.size in (None, file.size):
+    right = expected.sha256 in (None, sha256) and wanted.artifact.may_be(sha256)
+    if right and expected.size in (None, file.size):
         if not as_hashed:  # put there by hand, copied with another time stamp, or used first
             if expected.sha256 is None and not _sound(file):
                 return None
@@ -162,7 +163,7 @@ def _from_cache(wanted: Allowed) -> Fetched | None:
     error = HashMismatch(
         "a file of the cache is not what it must be",
         where=file.path,
-        expected=_named(expected),
+        expected=_named(wanted),
         found=f"sha256 {sha256}, {file.size} bytes",
         fix="find out which is right; 'ptv-hub cache remove --forget' drops the file and its pin",
     )
@@ -190,9 +191,12 @@ def _try_to_record(file: CachedFile, sha256: str) -> Pin | None:
         return file.pin
 
 
-def _named(expected: Expectation) -> str:
+def _named(wanted: Allowed) -> str:
+    expected, begins = wanted.expected, wanted.artifact.sha256_begins
     size = "" if expected.size is None else f", {expected.size} bytes"
-    what = f"sha256 {expected.sha256}" if expected.sha256 else "the size"
+    if expected.sha256:
+        return f"sha256 {expected.sha256}{size} ({expected.vouched_by})"
+    what = f"a sha256 that begins with {begins}" if begins else "the size"
     return f"{what}{size} ({expected.vouched_by})"
 
 
@@ -223,7 +227,11 @@ def _bring(entry: Entry, wanted: Allowed, progress: bool) -> Fetched:
         with _bar(f"{entry.name} ({artifact.zoo} zoo)", progress) as report:
             try:
                 sha256 = download(
-                    address, part, size=expected.size, sha256=expected.sha256, report=report
+                    address,
+                    part,
+                    size=expected.size,
+                    sha256=expected.sha256 or artifact.sha256_begins,
+                    report=report,
                 )
             except HashMismatch as error:
                 raise _other_bytes(error, wanted) from error
@@ -247,7 +255,7 @@ def _other_bytes(error: HashMismatch, wanted: Allowed) -> HashMismatch:
             " --forget' drops the pin, if you trust the new one"
         )
     return HashMismatch(
-        error.what, where=error.where, expected=_named(expected), found=error.found, fix=fix
+        error.what, where=error.where, expected=_named(wanted), found=error.found, fix=fix
     )
 
 

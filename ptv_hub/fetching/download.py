@@ -31,9 +31,10 @@ def download(
 ) -> str:
     """Bring the bytes of ``url`` into the file ``part``; returns their sha256.
 
-    ``size`` and ``sha256`` are what they must be, where somebody vouches for it. A part of an
-    earlier try is taken up where the server can prove that the file is still the same. After
-    a network failure the part stays for the next try; where the bytes are wrong it is removed.
+    ``size`` and ``sha256`` (or its first digits) are what they must be, where somebody vouches for
+    them. A part of an earlier try is taken up where the server can prove that the file is still
+    the same. After a network failure the part stays for the next try; where the bytes are wrong
+    it is removed.
 
     Raises:
         FetchError: refused, not reachable, given up, a web page, or a truncated file.
@@ -45,7 +46,7 @@ def download(
     try:
         found = _bring(url, login, partial, size, report)
         trouble = _trouble(partial)
-        if partial.joined and (trouble or sha256 not in (None, found)):
+        if partial.joined and (trouble or not found.startswith(sha256 or "")):
             # The beginning may come from another file; only a whole try can tell.
             log.warning("%s: the resumed file is not the expected one; fetching it whole", url)
             partial.restart()
@@ -61,7 +62,7 @@ def download(
                 found=trouble,
                 fix="try again later, or another mirror (PTV_HUB_MIRROR)",
             )
-        if sha256 not in (None, found):
+        if not found.startswith(sha256 or ""):
             arrived = partial.size
             partial.discard()
             raise HashMismatch(

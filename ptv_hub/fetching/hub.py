@@ -30,7 +30,7 @@ from ptv_hub.fetching import cache, hub_errors, offline
 from ptv_hub.fetching.hub_errors import Refusal
 from ptv_hub.files import sha256_of
 from ptv_hub.zoo.entry import Artifact, Entry, first_faults
-from ptv_hub.zoo.manifest import entries, resolve
+from ptv_hub.zoo.manifest import find
 from ptv_hub.zoo.repository import CONFIG_FILE, FOLDER, HUB, WEIGHTS_FILE, HubConfig, is_address
 
 
@@ -48,7 +48,7 @@ def entry(name: str) -> Entry:
         OfflineError, FetchError: the config cannot be brought here.
         ManifestError: it cannot be read, or does not hold together.
     """
-    return read_config(name)[1] if is_address(name) else resolve(name, entries())
+    return read_config(name)[1] if is_address(name) else find(name)
 
 
 def local_file(source: str | os.PathLike[str], *, progress: bool = True) -> Path:

@@ -220,9 +220,11 @@ def _starts(room: Fraction, protocol: Protocol) -> list[Fraction]:
     """Where the clips begin when the last may begin at ``room`` seconds.
 
     pytorchvideo 0.1.5 divides by the number of clips, and never reaches ``room``; its head, since
-    April 2022, by one less.
+    April 2022, by one less. MMAction2 takes the middle of equal parts.
     """
     clips = protocol.num_clips
+    if protocol.clip_sampling == "centred":
+        return [room / clips * (index + Fraction(1, 2)) for index in range(clips)]
     parts = clips if protocol.clip_sampling == "release" else max(clips - 1, 1)
     return [room / parts * index for index in range(clips)]
 

@@ -19,9 +19,17 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from ptv_hub.errors import UnknownName, WrongInput
+from ptv_hub.models.heads import pool_globally
 from ptv_hub.models.hollow import hollow
 from ptv_hub.models.pytorchvideo_imports import light_imports
-from ptv_hub.zoo.entry import Entry, InputSpec, ResNetSpec, SlowFastSpec, X3DSpec
+from ptv_hub.zoo.entry import (
+    Entry,
+    InputSpec,
+    ResNetSpec,
+    SlowFastSpec,
+    SlowFrames,
+    X3DSpec,
+)
 
 Activation = Literal["softmax", "sigmoid"]
 
@@ -80,8 +88,7 @@ class VideoModel(nn.Module):
         super().__init__()
         self.blocks = blocks
         self.entry = entry
-        alpha = entry.input.slowfast_alpha
-        self._slow_frames = None if alpha is None else slow_frames(entry.input.num_frames, alpha)
+        self._slow_frames = _slow_frames_of(entry.input)
         self.activation = activation
 
     @property
@@ -134,7 +141,7 @@ def through(blocks: nn.ModuleList, pathways: Pathways) -> Tensor:
 
 
 def _check(item: Entry, clip: Tensor, frames: int) -> None:
-    side = _smallest_side(item.input)
+    side = _side_from(item)
     if (
         clip.dim() != 5
         or clip.shape[1] != 3
@@ -155,13 +162,18 @@ def _wrong_input(item: Entry, found: str) -> WrongInput:
         frames = spec.num_frames // spec.slowfast_alpha
         slow = f"(B, 3, {frames}, {spec.crop_size}, {spec.crop_size})"
         expected = f"[slow {slow}, fast {fast}], or one clip {fast}, float"
-    side = _smallest_side(spec)
+    side = _side_from(item)
     return WrongInput(
         f"{item.name} cannot take this input",
         expected=f"{expected}; height and width may be others, from {side} up",
         found=found,
         fix=f"ptv_hub.transform({item.name!r}) makes the right input from frames",
     )
+
+
+def _side_from(item: Entry) -> int:
+    """Side in pixels from which on the head has something to pool."""
+    return 1 if item.head.pooling == "global" else _smallest_side(item.input)
 
 
 def _smallest_side(spec: InputSpec) -> int:
@@ -176,11 +188,21 @@ def _head_side(spec: InputSpec) -> int:
     return -(-spec.train_crop_size // 32)
 
 
-def slow_frames(num_frames: int, alpha: int) -> list[int]:
-    """Which frames of the fast pathway the slow one takes: ``linspace(0, T-1, T // alpha)``, cut.
+def _slow_frames_of(spec: InputSpec) -> list[int] | None:
+    if spec.slowfast_alpha is None:
+        return None
+    return slow_frames(spec.num_frames, spec.slowfast_alpha, spec.slow_frames)
 
-    Source: ``pack_pathway_output`` of ``slowfast/datasets/utils.py``.
+
+def slow_frames(num_frames: int, alpha: int, how: SlowFrames = "linspace") -> list[int]:
+    """Which frames of the fast pathway the slow one takes.
+
+    ``linspace(0, T-1, T // alpha)``, cut, as ``pack_pathway_output`` of PySlowFast's
+    ``slowfast/datasets/utils.py``; or the nearest, which is every alpha-th, as
+    ``resnet3d_slowfast.py`` of MMAction2.
     """
+    if how == "nearest":
+        return list(range(0, num_frames, alpha))
     return torch.linspace(0, num_frames - 1, num_frames // alpha).long().tolist()
 
 
@@ -216,6 +238,8 @@ def build(
             module.kernel_size = (int(time), int(height), int(width))
     blocks = net.blocks
     assert isinstance(blocks, nn.ModuleList)
+    if entry.head.pooling == "global":
+        pool_globally(blocks)
     return VideoModel(blocks, entry, activation)
 
 
@@ -231,28 +255,41 @@ _ONE, _THREE = (1, 1, 1), (3, 1, 1)
 
 
 def _resnet(entry: Entry) -> nn.Module:
-    """C2D, I3D and Slow: one ResNet, told apart by temporal kernels and a pool after stage 1."""
+    """C2D, I3D and Slow: one ResNet, told apart by temporal kernels, pools and strides."""
     from pytorchvideo.models.resnet import create_resnet
 
     spec = entry.builder
     assert isinstance(spec, ResNetSpec)
-    stem, stages, temporal_pool = {
-        "c2d": (1, ((_ONE,), (_ONE,), (_ONE,), (_ONE,)), 2),
-        "i3d": (5, ((_THREE,), (_THREE, _ONE), (_THREE, _ONE), (_ONE, _THREE)), 2),
-        "slow": (1, ((_ONE,), (_ONE,), (_THREE,), (_THREE,)), 1),
-    }[spec.name]
+    stem, stages, temporal_pool, stride = _RESNETS[spec.name]
     side = _head_side(entry.input)
+    frames = entry.input.num_frames // (temporal_pool * stride * stride)
     net: nn.Module = create_resnet(
         model_depth=spec.depth,
         model_num_class=entry.num_classes,
         dropout_rate=spec.dropout,
         stem_conv_kernel_size=(stem, 7, 7),
+        stem_conv_stride=(stride, 2, 2),
+        stem_pool_stride=(stride, 2, 2),
         stage1_pool=nn.MaxPool3d if temporal_pool > 1 else None,
         stage1_pool_kernel_size=(temporal_pool, 1, 1),
         stage_conv_a_kernel_size=tuple(list(kernels) for kernels in stages),
-        head_pool_kernel_size=(entry.input.num_frames // temporal_pool, side, side),
+        head_pool_kernel_size=(frames, side, side),
     )
     return net
+
+
+_TWO_D = ((_ONE,), (_ONE,), (_ONE,), (_ONE,))
+_I3D = ((_THREE,), (_THREE, _ONE), (_THREE, _ONE), (_ONE, _THREE))
+_RESNETS = {
+    "c2d": (1, _TWO_D, 2, 1),
+    "c2d_nopool": (1, _TWO_D, 1, 1),
+    "i3d": (5, _I3D, 2, 1),
+    "i3d_strided": (5, _I3D, 2, 2),
+    "i3d_heavy": (5, ((_THREE,), (_THREE,), (_THREE,), (_THREE,)), 2, 1),
+    "slow": (1, ((_ONE,), (_ONE,), (_THREE,), (_THREE,)), 1, 1),
+}
+"""Temporal kernel of the stem, those of the stages, the pool in time behind the first stage, and
+the temporal stride of stem and first pool."""
 
 
 def _csn(entry: Entry) -> nn.Module:
@@ -339,9 +376,7 @@ def _x3d(entry: Entry) -> nn.Module:
 
 
 _BUILDERS: dict[str, Callable[[Entry], nn.Module]] = {
-    "c2d": _resnet,
-    "i3d": _resnet,
-    "slow": _resnet,
+    **dict.fromkeys(_RESNETS, _resnet),
     "csn": _csn,
     "r2plus1d": _r2plus1d,
     "slowfast": _slowfast,

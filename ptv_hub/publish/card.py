@@ -239,7 +239,8 @@ def license_text(item: Entry) -> str:
     told = dict(facts(item).licence)
     note = told.pop("note", "")
     stated = " ".join(f"{what.capitalize()}: {licence}." for what, licence in told.items())
-    return "\n\n".join(part for part in (stated, note) if part)
+    caution = f"Before you use them: {item.license.caution}." if item.license.caution else ""
+    return "\n\n".join(part for part in (stated, note, caution) if part)
 
 
 def _citation(item: Entry) -> str:

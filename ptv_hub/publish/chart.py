@@ -92,7 +92,7 @@ def accuracy_against_flops(items: Sequence[Entry], *, highlight: str | None = No
     ``highlight`` is the name of the one to stand out. All must share a metric, as those of
     one data set do.
     """
-    rows = [(i, i.published.gflops, accuracy(i)) for i in items if i.published]
+    rows = [(i, i.published.gflops or 0.0, accuracy(i)) for i in items if i.published]
     known = [(item, cost, value) for item, cost, value in rows if value is not None and cost > 0]
     if not known:
         return None

@@ -32,7 +32,7 @@ from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.weights.repository import write_repository
 from ptv_hub.zoo import repository
 from ptv_hub.zoo.entry import Artifact, Entry, first_fault
-from ptv_hub.zoo.manifest import entries
+from ptv_hub.zoo.manifest import all_entries, entries
 from ptv_hub.zoo.repository import (
     CARD_FILE,
     CHART_FILE,
@@ -72,7 +72,7 @@ def prepare(
     folder = Path(folder)
     path, source, vouched_by = _source(item, weights, progress)
     item = _without_repository(item)
-    opened = OpenedWeights(path, checked=True)
+    opened = OpenedWeights(path, item, checked=True)
     require_fit(opened.official, wanted(item), item, where=path)
     provenance = Provenance(
         source=source,
@@ -178,7 +178,7 @@ def _evidence(item: Entry, weights: OpenedWeights) -> str:
     found = attribute(weights, item)
     if found.evidence is not None:
         return found.evidence
-    if item.name in {other.name for other in entries()}:
+    if item.name in {other.name for other in all_entries()}:
         likely = " or ".join(f"{c.name} (by {c.evidence})" for c in found.candidates)
         raise CheckpointError(
             f"the weights are not those of {item.name}",

@@ -34,6 +34,7 @@ from ptv_hub.training.source import Check, Source, check_videos
 from ptv_hub.training.state import BEST, LAST, Position, read_position, restore
 from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.load import load_weights
+from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.weights.repository import write_repository
 from ptv_hub.zoo.pyslowfast import Config
 from ptv_hub.zoo.repository import Provenance
@@ -228,11 +229,10 @@ class _Run:
         if self.weights is None or not fresh:
             model = build(entry)
         else:
-            file = checkpoint.read(self.weights)
-            tensors = layouts.to_official(file.tensors)
+            weights = OpenedWeights(Path(self.weights), entry)
             model = build(entry, device="meta")
-            own = {key: tensor.clone() for key, tensor in tensors.items()}
-            load_weights(model, own, where=file.path, new_head=True)
+            own = {key: tensor.clone() for key, tensor in weights.official.items()}
+            load_weights(model, own, where=weights.path, new_head=True)
         on_gpu = self.fabric.device.type == "cuda"
         prepare_model(model, recipe, rank=self.rank, world=self.world, on_gpu=on_gpu)
         # Depthwise convolutions of three dimensions are a third slower the other way round.

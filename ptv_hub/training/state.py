@@ -21,7 +21,7 @@ from ptv_hub.models.builders import VideoModel
 from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.load import load_weights
 from ptv_hub.weights.own_word import RECORD
-from ptv_hub.zoo.entry import Record, first_fault
+from ptv_hub.zoo.entry import Entry, Record, first_fault
 from ptv_hub.zoo.pyslowfast import Config, to_yaml
 
 LAST, BEST = "last.pyth", "best.pyth"
@@ -93,7 +93,8 @@ def read_position(path: Path, config: Config) -> tuple[Position, checkpoint.Chec
     try:
         ours = file.training[RECORD]
         position = Position.model_validate(ours["position"])
-        recipe, entry = json.loads(ours["recipe"]), json.loads(ours["entry"])
+        # Read as a record: what an older version did not know of has the value that it meant.
+        recipe, entry = json.loads(ours["recipe"]), Entry.model_validate_json(ours["entry"])
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise CheckpointError(
             "a checkpoint does not say how far its run had come",
@@ -101,7 +102,7 @@ def read_position(path: Path, config: Config) -> tuple[Position, checkpoint.Chec
             found=first_fault(error),
             fix="begin a new run from its weights: --weights, and another output folder",
         ) from error
-    now = {**_said(config.entry.model_dump(mode="json")), **config.recipe.model_dump(mode="json")}
+    now = {**_said(config.entry), **config.recipe.model_dump(mode="json")}
     then = {**_said(entry), **recipe}
     # What may change between two sittings of one run: nothing that decides on the weights.
     free = {"workers", "tensorboard", "eval_period", "checkpoint_period", "test_batch_size"}
@@ -117,8 +118,10 @@ def read_position(path: Path, config: Config) -> tuple[Position, checkpoint.Chec
     return position, file
 
 
-def _said(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: entry[key] for key in ("builder", "num_classes", "labels", "input", "protocol")}
+def _said(entry: Entry) -> dict[str, Any]:
+    told = entry.model_dump(mode="json")
+    fields = ("builder", "num_classes", "labels", "input", "head", "protocol")
+    return {key: told[key] for key in fields}
 
 
 def restore(

@@ -62,7 +62,7 @@ def _stored(model: VideoModel) -> list[Check]:
     official = model.state_dict()
     wanted = digest(official)
     checks = []
-    others = [name for name in layouts.LAYOUTS if name != layouts.OFFICIAL]
+    others = [n for n, kind in layouts.LAYOUTS.items() if n != layouts.OFFICIAL and kind.only]
     for name in others:
         there = layouts.convert(official, layouts.OFFICIAL, name)
         back = digest(layouts.convert(there, name, layouts.OFFICIAL))

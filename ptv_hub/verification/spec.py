@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ptv_hub.verification.cost import Cost, count
 from ptv_hub.verification.records import Check
-from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.entry import Entry, Published
 
 
 def check_spec(entry: Entry) -> list[Check]:
@@ -12,13 +12,14 @@ def check_spec(entry: Entry) -> list[Check]:
     cost = count(entry)
     checks = [_parameters(entry, cost)]
     published = entry.published
+    each = published.per_norm_element if published else 5
     checks.append(
         _printed(
             entry,
             name="parameters, M",
             field="published.params_millions",
-            printed=published.params_millions if published else None,
-            found=cost.params / 1e6,
+            printed=published.printed[1] if published else None,
+            found=f"{cost.params / 1e6:.{published.decimals[1] if published else 2}f}",
             note="as printed in the table, millions",
         )
     )
@@ -27,9 +28,9 @@ def check_spec(entry: Entry) -> list[Check]:
             entry,
             name="GFLOPs",
             field="published.gflops",
-            printed=published.gflops if published else None,
-            found=cost.gflops_published,
-            note="of one view, as the table counts: 5 for each element into a batch norm",
+            printed=published.printed[0] if published else None,
+            found=f"{_counted(published, cost):.{published.decimals[0] if published else 2}f}",
+            note=f"of one view, as the table counts: {each} for each element into a batch norm",
         )
     )
     checks.append(
@@ -46,6 +47,12 @@ def check_spec(entry: Entry) -> list[Check]:
     return [*checks, *_other_errata(entry)]
 
 
+def _counted(published: Published | None, cost: Cost) -> float:
+    """GFLOPs as the entry's table counts them."""
+    in_eval = published is not None and published.per_norm_element == 2
+    return cost.gflops_eval if in_eval else cost.gflops_published
+
+
 def _parameters(entry: Entry, cost: Cost) -> Check:
     stated = entry.num_params
     verdict = "unknown" if stated is None else "holds" if stated == cost.params else "fails"
@@ -59,20 +66,18 @@ def _parameters(entry: Entry, cost: Cost) -> Check:
 
 
 def _printed(
-    entry: Entry, *, name: str, field: str, printed: float | None, found: float, note: str
+    entry: Entry, *, name: str, field: str, printed: str | None, found: str, note: str
 ) -> Check:
-    """A figure of the table, against what was counted, rounded to the table's two decimals."""
-    counted = f"{found:.2f}"
+    """A figure of the table, against what was counted, rounded to the decimals that it prints."""
     if printed is None:
-        return Check(level="spec", name=name, verdict="unknown", found=counted, note=note)
-    stated = f"{printed:.2f}"
-    verdict, reason = _judged(entry, field, stated, counted)
+        return Check(level="spec", name=name, verdict="unknown", found=found, note=note)
+    verdict, reason = _judged(entry, field, printed, found)
     return Check(
         level="spec",
         name=name,
         verdict=verdict,
-        expected=stated,
-        found=counted,
+        expected=printed,
+        found=found,
         note=f"{note}; {reason}" if reason else note,
     )
 

@@ -60,7 +60,7 @@ def verify(
     if spec_only:
         return _report(item, checks)
     if weights is not None and not isinstance(weights, OpenedWeights):
-        weights = OpenedWeights(Path(weights), checked=True)
+        weights = OpenedWeights(Path(weights), item, checked=True)
     try:
         subject = obtain(item, weights, progress=progress)
     except HashMismatch as error:

@@ -50,7 +50,7 @@ def obtain(entry: Entry, weights: OpenedWeights | None, *, progress: bool) -> Su
     before = {artifact.url: cache.expectation(artifact) for artifact in entry.artifacts}
     fetched = fetch(entry, progress=progress)
     expected = before[fetched.artifact.url] or Expectation()
-    weights = OpenedWeights(fetched.path, checked=True)
+    weights = OpenedWeights(fetched.path, entry, checked=True)
     return Subject(weights, fetched.artifact.url, fetched.artifact, expected)
 
 

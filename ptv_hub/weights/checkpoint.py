@@ -1,7 +1,8 @@
 """A weights file <-> a plain state dict. Weights are data: nothing in a file is ever run.
 
 Files of ``torch.save`` are read by a machine that knows tensors and plain data alone
-(``containers.pickled``), or as safetensors; there is no other way and no switch. Tensors of zip
+(``containers.pickled``), as safetensors, or as Caffe2's blobs by an unpickler that knows arrays
+alone (``caffe2``); there is no other way and no switch. Tensors of zip
 ``.pyth`` and safetensors files are mapped, not copied: what is not used (an optimizer's state)
 costs no memory. While they live, the file may be replaced by another, but must not be rewritten
 in place.
@@ -23,6 +24,7 @@ from ptv_hub.containers.bounds import expanded_bytes, require_key, require_size,
 from ptv_hub.containers.kind import Format, kind_of
 from ptv_hub.errors import CheckpointError, LayoutError, UnreadableFile, WriteError
 from ptv_hub.files import atomic_write
+from ptv_hub.weights import caffe2
 
 if TYPE_CHECKING:
     import os
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 CONTAINERS = ("model_state", "state_dict", "model")
 """Keys under which a file holds its state dict: PySlowFast and PyTorchVideo, Lightning, others."""
+
+SAID = "ptv_hub_conversion"
+"""Key under which a ``.pyth`` holds what a conversion says, as the header of safetensors does."""
 
 WRAPPERS = ("module.", "_orig_mod.")
 """Prefixes that DataParallel and torch.compile put before every key."""
@@ -51,7 +56,7 @@ class Checkpoint:
     training: dict[str, Any] = field(default_factory=dict)
     """All else in the file: ``epoch``, ``optimizer_state``, ``cfg`` (a YAML string), ..."""
     metadata: dict[str, str] = field(default_factory=dict)
-    """The header's strings of a safetensors file."""
+    """The header's strings of a safetensors file, or what a conversion wrote into a ``.pyth``."""
     not_mapped: str | None = None
     """Which storages were read into memory, and why; ``None`` where all are mapped."""
 
@@ -77,6 +82,8 @@ def read(path: str | os.PathLike[str], *, checked: bool = False) -> Checkpoint:
 
     path = Path(path)
     kind = kind_of(path)
+    if kind == "caffe2":
+        return Checkpoint(path, kind, "blobs", "", caffe2.read(path), not_mapped="all: Caffe2's")
     if kind == "safetensors":
         tensors, metadata = _read_safetensors(path)
         tensors, prefix = _unwrapped(tensors, path)
@@ -87,7 +94,10 @@ def read(path: str | os.PathLike[str], *, checked: bool = False) -> Checkpoint:
         content, not_mapped = storages.of_old_format(path), "all: the old format's"
     container, state, training = _contents(content, path)
     tensors, prefix = _unwrapped(state, path)
-    return Checkpoint(path, kind, container, prefix, tensors, training, not_mapped=not_mapped)
+    said = training.pop(SAID, None)
+    told = said.items() if isinstance(said, Mapping) else ()
+    metadata = {str(k): v for k, v in told if isinstance(v, str)}
+    return Checkpoint(path, kind, container, prefix, tensors, training, metadata, not_mapped)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -177,11 +187,14 @@ def write(
     *,
     training: Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
+    container: str = "model_state",
+    said: bool = False,
 ) -> None:
     """Write a checkpoint: ``.safetensors`` by that suffix, else PySlowFast's ``.pyth`` container.
 
-    A ``.pyth`` holds ``model_state`` and, where given, the training state beside it, as
-    PySlowFast's and PyTorchVideo's loaders read it; ``metadata`` goes into safetensors only.
+    A ``.pyth`` holds ``model_state`` (or another ``container``) and, where given, the training
+    state beside it, as PySlowFast's and PyTorchVideo's loaders read it; ``metadata`` goes into
+    safetensors, and into a ``.pyth`` where it is to be ``said`` there too.
     The file is read back and every tensor compared bit for bit before it appears under its
     name: whole, right, or not at all.
 
@@ -206,7 +219,8 @@ def write(
             # PySlowFast's order: epoch, model_state, optimizer_state, cfg.
             head = {"epoch": training["epoch"]} if training and "epoch" in training else {}
             rest = {k: v for k, v in (training or {}).items() if k != "epoch"}
-            _write_pickle({**head, "model_state": plain, **rest}, temporary, path)
+            told = {SAID: dict(metadata)} if said and metadata else {}
+            _write_pickle({**head, container: plain, **rest, **told}, temporary, path)
         back = read(temporary).tensors
         wrong = [key for key in plain if key not in back or not same_bits(plain[key], back[key])]
         if wrong or len(back) != len(plain):

@@ -1,18 +1,29 @@
-"""File -> file: read, rename by the layouts' rules, write, read back, compare bit for bit."""
+"""File -> file: read, rename and cast by the layouts' tables, write, read back, compare.
+
+What was done beyond renaming is told, and written into the file: the step that folds a batch norm
+loses it, and whoever takes the file later must be able to know.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+
+from torch import Tensor
 
 from ptv_hub._version import __version__
+from ptv_hub.containers.kind import Format
 from ptv_hub.errors import UnknownName, UsageError, WriteError
 from ptv_hub.fetching.hub import entry
+from ptv_hub.models.builders import build
 from ptv_hub.weights import checkpoint, layouts
-from ptv_hub.weights.identify import candidates
+from ptv_hub.weights.identify import candidates, fits_but_for_head
+from ptv_hub.weights.load import require_fit
+from ptv_hub.weights.mmaction2 import MMACTION2
+from ptv_hub.weights.native import NATIVE
 from ptv_hub.weights.opened import OpenedWeights
-from ptv_hub.zoo.entry import Record
+from ptv_hub.zoo.entry import Entry, Record
+from ptv_hub.zoo.manifest import all_entries
 from ptv_hub.zoo.repository import is_address
 
 
@@ -23,13 +34,19 @@ class Conversion(Record):
     target: str
     source_layout: str
     target_layout: str
-    source_format: Literal["zip", "legacy", "safetensors"]
+    source_format: Format
     source_size: int
     """Bytes."""
     target_size: int
     num_tensors: int
     digest: str
-    """Of the tensors, the same before and after."""
+    """Of the tensors in the official layout, the same before and after."""
+    transformations: tuple[str, ...] = ()
+    """What was done beyond renaming, in order: ``name: what it did``."""
+    lost: tuple[str, ...] = ()
+    """What the new file no longer holds, so that no way leads back to the same one."""
+    notes: tuple[str, ...] = ()
+    """What belongs to the model and to no file, and is another where the new file is used."""
     models: tuple[str, ...]
     """The entries it may be: one where the source or its keys settle it, more where they do not."""
     kept: tuple[str, ...]
@@ -43,6 +60,7 @@ def convert(
     out: str | os.PathLike[str],
     *,
     to: str,
+    as_name: str | Entry | None = None,
     keep_training: bool = False,
     progress: bool = True,
 ) -> Conversion:
@@ -52,34 +70,51 @@ def convert(
         source: a weights file in any layout and format, or the name of an entry or an address
             (``hf-hub:org/name``), which is fetched. A file wins over a name.
         out: where to; safetensors by that suffix, else a ``.pyth`` in PySlowFast's container.
-        to: the layout, ``official`` or ``pyslowfast``.
+        to: the layout: ``official``, ``pyslowfast``, ``native`` or ``mmaction2``.
+        as_name: whose weights these are, where keys and shapes are those of several networks.
         keep_training: carry ``epoch``, ``optimizer_state`` and ``cfg`` over as they are; the
             default leaves them out (about half of a zoo file's bytes).
 
     Raises:
         UnknownName: no such layout, or the source is neither a file nor an entry.
-        CheckpointError: the source cannot be read, or its keys are of no layout.
+        CheckpointError: the source cannot be read, its keys are of no layout, or (``Undecided``)
+            of several networks; it is not of ``as_name``, or the layout has no such network.
         WriteError: the target could not be written whole; nothing is left of it.
     """
     layouts.layout(to)
     out = Path(out)
     _require_target(out)
-    path, origin, name = _source(source, progress)
-    weights = OpenedWeights(path, checked=True)
+    path, origin, item = _source(source, progress)
+    if as_name is not None:
+        item = entry(as_name) if isinstance(as_name, str) else as_name
+    weights = OpenedWeights(path, item, checked=True)
     file, size = weights.file, weights.size
-    models = (name,) if name else tuple(c.name for c in candidates(weights))
+    if item is not None and as_name is not None:
+        _require_its(weights, item)
+    models = (item.name,) if item is not None else tuple(c.name for c in candidates(weights))
     training = file.training if keep_training else {}
+    tensors, done, lost = _written(weights, to)
+    metadata = {
+        ("entry" if len(models) == 1 else "candidates"): ", ".join(models),
+        "layout": to,
+        "digest": weights.digest,
+        "source": origin,
+        "converted_by": f"ptv_hub {__version__}",
+    }
+    before = file.metadata.get("transformations")
+    if done or before:
+        metadata["transformations"] = "; ".join(filter(None, [before, *done]))
+    if lost or "lost" in file.metadata:
+        metadata["lost"] = "; ".join(lost) or file.metadata["lost"]
+    # A .pyth says it too, where its keys would let it be taken for another model's.
+    said = bool(done or before) or weights.layout in (NATIVE, MMACTION2)
     checkpoint.write(
         out,
-        layouts.convert(file.tensors, weights.layout, to),
+        tensors,
         training=training,
-        metadata={
-            ("entry" if len(models) == 1 else "candidates"): ", ".join(models),
-            "layout": to,
-            "digest": weights.digest,
-            "source": origin,
-            "converted_by": f"ptv_hub {__version__}",
-        },
+        metadata=metadata,
+        container="state_dict" if to == MMACTION2 else "model_state",
+        said=said,
     )
     return Conversion(
         source=str(path),
@@ -89,8 +124,11 @@ def convert(
         source_format=file.format,
         source_size=size,
         target_size=out.stat().st_size,
-        num_tensors=len(file.tensors),
+        num_tensors=len(tensors),
         digest=weights.digest,
+        transformations=tuple(done),
+        lost=lost,
+        notes=_notes(models, to),
         models=models,
         kept=tuple(training),
         dropped=tuple(key for key in file.training if key not in training),
@@ -109,8 +147,45 @@ def _require_target(out: Path) -> None:
         raise WriteError("the target is a folder", where=out, fix="name a file")
 
 
-def _source(source: str | os.PathLike[str], progress: bool) -> tuple[Path, str, str | None]:
-    """Path of the file, where it came from, and the entry's name where one was asked for."""
+def _written(
+    weights: OpenedWeights, to: str
+) -> tuple[dict[str, Tensor], list[str], tuple[str, ...]]:
+    """The tensors in a layout, what was done to them beyond renaming, and what they lost by it."""
+    there = weights.converted
+    if weights.layout == to:  # not cast to and fro
+        return dict(weights.file.tensors), [], ()
+    target = layouts.written(there.tensors, layouts.scheme_for(there.tensors, to))
+    done = [f"{s.name}: {s.does}" for s in there.steps]
+    done += [f"{s.name}: {s.back_does}" for s in target.steps]
+    return target.tensors, done, there.lost
+
+
+def _require_its(weights: OpenedWeights, item: Entry) -> None:
+    """Raise KeyMismatch unless these are weights of the entry's network, whatever its classes."""
+    shapes = {key: tuple(tensor.shape) for key, tensor in weights.official.items()}
+    if not fits_but_for_head(item, shapes):
+        wanted = build(item, device="meta").state_dict()
+        require_fit(weights.official, wanted, item, where=weights.path)
+
+
+def _notes(models: tuple[str, ...], to: str) -> tuple[str, ...]:
+    """What the code that reads the layout does otherwise than the models at hand."""
+    heads = {item.head.pooling for item in all_entries() if item.name in models}
+    if to in (NATIVE, "pyslowfast") and "global" in heads:
+        return (
+            "the model's head pools over the whole map; PySlowFast's pools in windows, unless"
+            " MULTIGRID.SHORT_CYCLE is True: its scores at the test crop are others",
+        )
+    if to == MMACTION2 and "windowed" in heads:
+        return (
+            "the model's head pools in windows; MMAction2's pools over the whole map: its scores"
+            " at the test crop are others",
+        )
+    return ()
+
+
+def _source(source: str | os.PathLike[str], progress: bool) -> tuple[Path, str, Entry | None]:
+    """Path of the file, where it came from, and the entry where one was asked for."""
     path = Path(source)
     named = isinstance(source, str) and (is_address(source) or not path.suffix)
     if path.exists() or not named or path.is_absolute():
@@ -128,4 +203,4 @@ def _source(source: str | os.PathLike[str], progress: bool) -> tuple[Path, str, 
     from ptv_hub.fetching.artifacts import fetch
 
     fetched = fetch(item, progress=progress)
-    return fetched.path, fetched.artifact.url, item.name
+    return fetched.path, fetched.artifact.url, item

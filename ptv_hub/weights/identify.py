@@ -7,31 +7,38 @@ refuses weights of another model. Only bytes tell look-alikes apart: a hash, a d
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from torch import Tensor
 
-from ptv_hub.errors import CheckpointError, LayoutError
+from ptv_hub.containers.kind import Format
+from ptv_hub.errors import CheckpointError, Inexpressible, LayoutError
 from ptv_hub.fetching import cache
 from ptv_hub.models.builders import shapes
-from ptv_hub.weights.opened import OpenedWeights
+from ptv_hub.weights import layouts
+from ptv_hub.weights.mmaction2 import MMACTION2
+from ptv_hub.weights.opened import OpenedWeights, begins_as_stated
 from ptv_hub.weights.own_word import recorded_in
+from ptv_hub.weights.rules import Shapes
 from ptv_hub.zoo.entry import Artifact, Entry, Record
-from ptv_hub.zoo.manifest import entries
+from ptv_hub.zoo.manifest import all_entries, entries
 
 Evidence = Literal[
     "file hash",
     "digest",
+    "the hash in the file's name",
     "keys, shapes and the file's own word",
     "keys and shapes",
     "keys and shapes but for the head",
 ]
-"""The strongest first. A hash or digest proves; keys, shapes, and what the file says of itself
-(the config in a PySlowFast checkpoint, the metadata of safetensors) only agree."""
+"""The strongest first. A hash or digest proves; of a hash in a name there are but eight digits;
+keys, shapes, and what the file says of itself (the config in a PySlowFast checkpoint, the metadata
+of safetensors) only agree."""
 
 
 class Candidate(Record):
@@ -108,8 +115,8 @@ def _proofs(weights: OpenedWeights, just_pinned: Artifact | None) -> list[Proof]
     pins = cache.pins()
     if just_pinned is not None:
         pins.pop(cache.key(just_pinned), None)
-    for item in entries():
-        if item.digest == weights.digest:
+    for item in all_entries():
+        if item.digest is not None and item.digest == weights.digest:
             found.append(Proof(False, item.name, "its digest, stated in the manifest"))
         for artifact in item.artifacts:
             pin = pins.get(cache.key(artifact))
@@ -135,17 +142,47 @@ def candidates(weights: OpenedWeights) -> tuple[Candidate, ...]:
     Raises:
         CheckpointError: the file cannot be read, or no layout names its keys.
     """
-    have = {key: tuple(tensor.shape) for key, tensor in weights.official.items()}
-    trained = sum(t.numel() for k, t in weights.official.items() if _is_parameter(k))
-    found: dict[str, Evidence] = {}
-    for item in entries():
-        evidence = _of_bytes(item, weights) or _of_shapes(item, weights, have, trained)
+    found: dict[str, tuple[Entry, Evidence]] = {}
+    readings = [weights.read_by(scheme) for scheme in weights.readings]
+    possible = [item for item in all_entries() if _comes_in(item, weights)]
+    for item in possible:
+        evidence = _of_bytes(item, weights) or _of_shapes(item, weights, readings)
         if evidence is not None:
-            found[item.name] = evidence
+            found[item.name] = item, evidence
     if not found:
-        found = {item.name: _BUT_FOR_HEAD for item in entries() if _fits_but_for_head(item, have)}
-    strongest = min(found.values(), key=EVIDENCE.index, default=None)
-    return tuple(Candidate(name=n, evidence=e) for n, e in found.items() if e == strongest)
+        found = {
+            item.name: (item, _BUT_FOR_HEAD)
+            for item in possible
+            if any(fits_but_for_head(item, have) for have in readings)
+        }
+    strongest = min((evidence for _, evidence in found.values()), key=EVIDENCE.index, default=None)
+    best = [(item, evidence) for item, evidence in found.values() if evidence == strongest]
+    return tuple(
+        Candidate(name=item.name, evidence=evidence)
+        for number, (item, evidence) in enumerate(best)
+        if evidence in _OF_BYTES
+        or item == weights.entry
+        or not _told_already(item, [other for other, _ in best[:number]])
+    )
+
+
+def _comes_in(item: Entry, weights: OpenedWeights) -> bool:
+    """Whether weights of this entry can come in the file's layout.
+
+    Renamed and cast, MMAction2's networks have the keys of others; their own files are theirs
+    alone, and PySlowFast's wrapper writes none of them.
+    """
+    if weights.own_word.excludes(item):
+        return False
+    if weights.layout == layouts.OFFICIAL:
+        return True
+    theirs = any(artifact.layout == MMACTION2 for artifact in item.artifacts)
+    return theirs == (weights.layout == MMACTION2)
+
+
+def _told_already(item: Entry, named: Sequence[Entry]) -> bool:
+    """Whether an entry of another collection is one of the models that are named already."""
+    return item.zoo is not None and any(same_model(item, other) for other in named)
 
 
 EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
@@ -153,27 +190,37 @@ EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
 _BUT_FOR_HEAD: Evidence = "keys and shapes but for the head"
 
 
+_OF_BYTES: tuple[Evidence, ...] = EVIDENCE[:3]
+
+
 def _of_bytes(item: Entry, weights: OpenedWeights) -> Evidence | None:
     if any(_has_bytes(weights, artifact) for artifact in item.artifacts):
         return "file hash"
-    return "digest" if item.digest == weights.digest else None
+    if item.digest is not None and len(weights.readings) == 1 and item.digest == weights.digest:
+        return "digest"
+    return "the hash in the file's name" if any(begins_as_stated(weights, item)) else None
 
 
-def _of_shapes(
-    item: Entry, weights: OpenedWeights, have: Mapping[str, tuple[int, ...]], trained: int
-) -> Evidence | None:
+def _of_shapes(item: Entry, weights: OpenedWeights, readings: Sequence[Shapes]) -> Evidence | None:
     # Equal shapes have equal sums: most of the zoo need not be built to be told apart.
-    if item.num_params not in (None, trained) or have != shapes(item):
+    if not any(
+        item.num_params in (None, _trained(have)) and have == shapes(item) for have in readings
+    ):
         return None
     own = weights.own_word.is_of(item)
     return "keys, shapes and the file's own word" if own else "keys and shapes"
+
+
+def _trained(have: Shapes) -> int:
+    return sum(math.prod(shape) for key, shape in have.items() if _is_parameter(key))
 
 
 def _is_parameter(key: str) -> bool:
     return not key.endswith((".running_mean", ".running_var", ".num_batches_tracked"))
 
 
-def _fits_but_for_head(item: Entry, have: Mapping[str, tuple[int, ...]]) -> bool:
+def fits_but_for_head(item: Entry, have: Shapes) -> bool:
+    """Whether shapes under official keys are the entry's, but for the number of classes."""
     expected = shapes(item)
     if have.keys() != expected.keys():
         return False
@@ -187,9 +234,10 @@ def lookalikes(entry: Entry) -> list[Entry]:
     X3D_XS, X3D_S and X3D_M are one architecture trained on clips of other lengths and sizes; so
     are SLOW_4x16 and SLOW_8x8. A swapped file loads without a complaint and scores badly.
     """
+    among = entries() if entry.zoo is None else all_entries()
     return [
         item
-        for item in entries()
+        for item in among
         # Equal shapes have equal sums; the cheap question first.
         if (None in (item.num_params, entry.num_params) or item.num_params == entry.num_params)
         and not same_model(item, entry)
@@ -199,13 +247,14 @@ def lookalikes(entry: Entry) -> list[Entry]:
 
 def same_model(one: Entry, other: Entry) -> bool:
     """Whether weights of one are rightly used as the other: two names of one model."""
-    return (one.builder, one.input, one.dataset) == (other.builder, other.input, other.dataset)
+    told = ("builder", "input", "head", "dataset")
+    return all(getattr(one, field) == getattr(other, field) for field in told)
 
 
 def is_called(name: str, entry: Entry) -> bool:
     """Whether a name is the entry's, or another of the manifest's for the same model."""
     return name == entry.name or any(
-        item.name == name and same_model(item, entry) for item in entries()
+        item.name == name and same_model(item, entry) for item in all_entries()
     )
 
 
@@ -220,12 +269,12 @@ class Identity(Record):
     """Bytes."""
     sha256: str
     """Of the file."""
-    format: Literal["zip", "legacy", "safetensors"]
+    format: Format
     container: str
     wrapper: str
     """Prefixes of wrappers around the keys: ``module.``."""
     layout: str | None
-    """``None`` where no layout names the keys; ``problem`` says why."""
+    """``None`` where no layout names the keys; ``problem`` says why, and where it is not enough."""
     problem: str | None
     not_mapped: str | None = None
     """Which storages are read into memory, and why: those that cannot be mapped."""
@@ -254,12 +303,19 @@ def identify(path: str | os.PathLike[str]) -> Identity:
     weights = OpenedWeights(Path(path))
     file = weights.file
     problem = None
+    layout = found_digest = None
+    likely: tuple[Candidate, ...] = ()
+    have: Shapes = {}
     try:
-        official = weights.official
+        layout = weights.layout
+        have = weights.read_by(weights.readings[0])
+        likely = candidates(weights)
+        found_digest = weights.digest
+    except Inexpressible as error:
+        problem, layout = str(error), error.layout
     except LayoutError as error:
-        problem, official = str(error), {}
-    named = problem is None
-    classes = _num_classes(official)
+        problem = str(error)
+    classes = _num_classes(have)
     return Identity(
         path=str(file.path),
         size=weights.size,
@@ -267,15 +323,15 @@ def identify(path: str | os.PathLike[str]) -> Identity:
         format=file.format,
         container=file.container,
         wrapper=file.prefix,
-        layout=weights.layout if named else None,
+        layout=layout,
         problem=problem,
         not_mapped=file.not_mapped,
         num_tensors=len(file.tensors),
         dtypes=tuple(sorted({str(t.dtype).removeprefix("torch.") for t in file.tensors.values()})),
-        digest=weights.digest if named else None,
+        digest=found_digest,
         num_classes=classes,
         datasets=tuple(dict.fromkeys(e.dataset for e in entries() if e.num_classes == classes)),
-        candidates=candidates(weights) if named else (),
+        candidates=likely,
         own_word=_said(weights),
         training=tuple(file.training),
         training_bytes=_tensor_bytes(file.training),
@@ -290,8 +346,10 @@ def _said(weights: OpenedWeights) -> str | None:
     return None if own is None else f"{own.name}, {own.num_classes} classes, {own.source}"
 
 
-def _num_classes(official: Mapping[str, Tensor]) -> int | None:
-    heads = [len(t) for key, t in official.items() if key.endswith(".proj.bias") and t.dim() == 1]
+def _num_classes(have: Shapes) -> int | None:
+    heads = [
+        shape[0] for key, shape in have.items() if key.endswith(".proj.bias") and len(shape) == 1
+    ]
     return heads[0] if len(heads) == 1 else None
 
 

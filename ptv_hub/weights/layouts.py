@@ -1,60 +1,64 @@
-"""Key schemes of one and the same model, as tables of rules.
+"""Key schemes of one and the same model, as tables.
 
 ``official`` is PyTorchVideo's own (``blocks.0.conv.weight``); ``pyslowfast`` is what
-PySlowFast writes, whose wrapper around the model puts ``model.`` before every key
-(``slowfast/models/ptv_model_builder.py`` upstream). A rule maps a key's beginning in the
-layout to its beginning in the official one; a key that no rule names is an error.
+PySlowFast's wrapper around these models writes, which puts ``model.`` before every key
+(``slowfast/models/ptv_model_builder.py`` upstream); ``native`` is that of PySlowFast's own
+networks, ``mmaction2`` that of MMAction2. Each is one table, or one for each family of networks
+(``native.py``, ``mmaction2.py``); a key that no rule names is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from ptv_hub.errors import LayoutError, UnknownName
+from ptv_hub.errors import LayoutError, Undecided, UnknownName
+from ptv_hub.weights import mmaction2, native
+from ptv_hub.weights.refusals import refuse_known, refused
+from ptv_hub.weights.rules import Rule, Scheme, rename
+from ptv_hub.weights.transformations import Tensors, Transformation, apply
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class Rule:
-    """Keys that begin with ``own`` in the layout begin with ``official`` in the official one."""
-
-    own: str
-    official: str
+OFFICIAL = "official"
+_PREFIXES = "a model of PyTorchVideo"
 
 
 @dataclass(frozen=True)
 class Layout:
     name: str
-    rules: tuple[Rule, ...]
+    schemes: tuple[Scheme, ...]
+    """Of each family of networks that it knows."""
 
-    def to_official(self, key: str) -> str | None:
-        """The official key, or ``None`` where no rule names this one."""
-        return _renamed(key, ((rule.own, rule.official) for rule in self.rules))
+    @property
+    def only(self) -> Scheme | None:
+        """Its one table, if it has one for all networks: a wrapper's, which renames alone."""
+        return self.schemes[0] if len(self.schemes) == 1 else None
 
-    def from_official(self, key: str) -> str | None:
-        """This layout's key of an official one, or ``None`` where no rule names it."""
-        return _renamed(key, ((rule.official, rule.own) for rule in self.rules))
+    def names(self, key: str) -> bool:
+        """Whether a rule of one of its tables names this key."""
+        return any(scheme.to_official(key) is not None for scheme in self.schemes)
 
-
-OFFICIAL = "official"
 
 LAYOUTS: dict[str, Layout] = {
     item.name: item
     for item in (
-        Layout(OFFICIAL, (Rule("blocks.", "blocks."),)),
-        Layout("pyslowfast", (Rule("model.blocks.", "blocks."),)),
+        Layout(
+            OFFICIAL,
+            (Scheme(OFFICIAL, _PREFIXES, (Rule("blocks.", "blocks."),), whole=True),),
+        ),
+        Layout(
+            "pyslowfast",
+            (Scheme("pyslowfast", _PREFIXES, (Rule("model.blocks.", "blocks."),), whole=True),),
+        ),
+        Layout(native.NATIVE, native.SCHEMES),
+        Layout(mmaction2.MMACTION2, mmaction2.SCHEMES),
     )
 }
-
-
-def _renamed(key: str, rules: Iterable[tuple[str, str]]) -> str | None:
-    for source, target in rules:
-        if key.startswith(source):
-            return target + key[len(source) :]
-    return None
 
 
 def layout(name: str) -> Layout:
@@ -72,30 +76,51 @@ def detect(keys: Iterable[str]) -> str:
     """Name of the one layout that names every key.
 
     Raises:
+        Inexpressible: keys of a network that is known and not served.
         LayoutError: no key, keys of two layouts in one, or keys that no layout names.
     """
     keys = list(keys)
     if not keys:
         raise LayoutError("a state dict without a tensor has no layout")
-    named = {n: [k for k in keys if item.to_official(k)] for n, item in LAYOUTS.items()}
-    for name, found in named.items():
-        if len(found) == len(keys):
+    refuse_known(keys)
+    for name, item in LAYOUTS.items():
+        if _naming(item, keys):
             return name
+    raise _unnamed(keys)
+
+
+def _naming(item: Layout, keys: list[str]) -> list[Scheme]:
+    """The tables of a layout that name every key."""
+    return [s for s in item.schemes if all(s.to_official(key) is not None for key in keys)]
+
+
+def _unnamed(keys: list[str]) -> LayoutError:
+    named = {name: [k for k in keys if item.names(k)] for name, item in LAYOUTS.items()}
     known = {k for found in named.values() for k in found}
     strangers = [k for k in keys if k not in known]
     if strangers:
-        raise LayoutError(
+        return LayoutError(
             f"{len(strangers)} of {len(keys)} keys belong to no layout",
             keys=strangers,
-            expected=", ".join(f"{r.own}* ({n})" for n, i in LAYOUTS.items() for r in i.rules),
+            expected=", ".join(
+                f"{item.schemes[0].rules[0].own}* ({name})" for name, item in LAYOUTS.items()
+            ),
             found=_some(strangers),
             fix="these are no weights of a PyTorchVideo model, or an unknown wrapper has them",
         )
     minority = min((found for found in named.values() if found), key=len)
-    raise LayoutError(
+    several = [name for name, found in named.items() if found]
+    if len(several) == 1:
+        return LayoutError(
+            f"keys of two networks of the {several[0]} layout in one state dict",
+            keys=minority,
+            expected=" or ".join(s.family for s in LAYOUTS[several[0]].schemes),
+            found=_some(minority),
+        )
+    return LayoutError(
         "keys of two layouts in one state dict",
         keys=minority,
-        expected="one layout: " + " or ".join(n for n, found in named.items() if found),
+        expected="one layout: " + " or ".join(several),
         found="; ".join(
             f"{len(found)} {n} ({_some(found, 2)})" for n, found in named.items() if found
         ),
@@ -103,41 +128,153 @@ def detect(keys: Iterable[str]) -> str:
     )
 
 
-def to_official(tensors: Mapping[str, T]) -> dict[str, T]:
-    """The same values under official keys, whichever layout they come in.
+# ------------------------------------------------------------------ which table of a layout
+
+
+def schemes(tensors: Mapping[str, Tensor]) -> tuple[Scheme, ...]:
+    """The tables that can read these tensors: by keys one layout's, by shapes mostly one.
 
     Raises:
-        LayoutError: as ``detect`` and ``convert``.
+        Inexpressible, LayoutError: as ``detect``, or shapes that are of none of its families.
     """
-    return convert(tensors, detect(tensors), OFFICIAL)
+    item = LAYOUTS[detect(tensors)]
+    named = _naming(item, list(tensors))
+    if all(scheme.whole for scheme in named):
+        return tuple(named)
+    found = tuple(s for s in named if s.fits(_official_shapes(tensors, s)))
+    if not found:
+        raise _misshaped(item.name, named)
+    return found
+
+
+def _official_shapes(tensors: Mapping[str, Tensor], scheme: Scheme) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(t.shape) for key, t in rename(tensors, scheme).items()}
+
+
+def _misshaped(name: str, named: list[Scheme]) -> LayoutError:
+    return LayoutError(
+        f"the shapes are those of no network of the {name} layout",
+        expected=" or ".join(s.family for s in named) or f"a network of the {name} layout",
+        fix="'ptv-hub identify FILE' says what the file is",
+    )
+
+
+def one_scheme(found: tuple[Scheme, ...]) -> Scheme:
+    """The one table of those that can read a file, if it is one and served.
+
+    Raises:
+        Undecided: there are several, whose networks differ.
+        Inexpressible: it is of a network that is known and not served.
+    """
+    if len(found) > 1:
+        raise Undecided(
+            "keys and shapes are those of several networks, and nothing says which",
+            expected="a file that says what it is (a config, a name with its hash), or your word",
+            found=" or ".join(s.family for s in found),
+            fix="say which: --as NAME; 'ptv-hub identify FILE' names those it can be",
+        )
+    (scheme,) = found
+    if scheme.refusal is not None:
+        raise refused(f"{scheme.family} of {scheme.layout}", scheme.refusal, scheme.layout)
+    return scheme
+
+
+def scheme_for(tensors: Mapping[str, Tensor], name: str) -> Scheme:
+    """The table of a layout by which these official tensors are written.
+
+    Raises:
+        LayoutError: the layout has no network like it.
+    """
+    item = layout(name)
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    found = [
+        scheme
+        for scheme in item.schemes
+        if all(scheme.from_official(key) is not None for key in tensors) and scheme.fits(shapes)
+    ]
+    if not found:
+        raise LayoutError(
+            f"the {name} layout has no such network",
+            expected=" or ".join(dict.fromkeys(s.family for s in item.schemes)),
+            fix="'ptv-hub identify FILE' says what the file is",
+        )
+    return one_scheme(tuple(found))
+
+
+# ------------------------------------------------------------------------------ conversion
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Tensors in another layout, and what was done to them beyond renaming."""
+
+    tensors: Tensors
+    steps: tuple[Transformation, ...] = ()
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What the new tensors no longer hold."""
+        return tuple(step.loses for step in self.steps if step.loses)
+
+
+def officially(tensors: Mapping[str, Tensor], scheme: Scheme) -> Converted:
+    """The tensors under official names and in official form, read by one table.
+
+    Raises:
+        LayoutError: a key that the table does not name, two keys that would become one, or
+            tensors whose shapes a step cannot work on. Nothing is dropped but by a named step.
+    """
+    result: Tensors = rename(tensors, scheme)
+    for step in scheme.steps:
+        result = apply(step.forward, step.name, result)
+    return Converted(result, scheme.steps)
+
+
+def written(tensors: Mapping[str, Tensor], scheme: Scheme) -> Converted:
+    """Official tensors as one table's layout has them.
+
+    Raises:
+        LayoutError: as ``officially``, or a step that has no way back.
+    """
+    result: Tensors = dict(tensors)
+    for step in reversed(scheme.steps):
+        if step.back is None:
+            raise LayoutError(
+                f"there is no way back to the {scheme.layout} layout for {scheme.family}",
+                found=f"{step.name}: {step.loses}",
+            )
+        result = apply(step.back, step.name, result)
+    return Converted(rename(result, scheme, back=True), tuple(reversed(scheme.steps)))
+
+
+def to_official(tensors: Mapping[str, Tensor]) -> Tensors:
+    """The same weights under official keys, whichever layout they come in.
+
+    Raises:
+        Undecided: several tables can read them. LayoutError: as ``schemes``, ``officially``.
+    """
+    return officially(tensors, one_scheme(schemes(tensors))).tensors
 
 
 def convert(tensors: Mapping[str, T], source: str, target: str) -> dict[str, T]:
-    """The same values under the target layout's keys, in the same order.
+    """The same values under the target layout's keys, in the same order, by renaming alone.
 
     Raises:
-        LayoutError: a key that the source or the target does not name, or two keys that
-            would become one. Nothing is dropped.
+        LayoutError: a key that the source or the target does not name, two keys that would
+            become one, or a layout of several tables. Nothing is dropped.
         UnknownName: there is no such layout.
     """
-    here, there = layout(source), layout(target)
-    result: dict[str, T] = {}
-    origin: dict[str, str] = {}
-    for key, value in tensors.items():
-        official = here.to_official(key)
-        new = None if official is None else there.from_official(official)
-        if new is None:
-            raise LayoutError(
-                f"no rule from {source} to {target} names a key", keys=(key,), found=key
-            )
-        if new in result:
-            raise LayoutError(
-                "two keys would become one",
-                keys=(origin[new], key),
-                found=f"{origin[new]} and {key} -> {new}",
-            )
-        result[new], origin[new] = value, key
-    return result
+    return rename(rename(tensors, _only(source)), _only(target), back=True)
+
+
+def _only(name: str) -> Scheme:
+    scheme = layout(name).only
+    if scheme is None:
+        raise LayoutError(
+            f"the {name} layout has a table for each family of networks",
+            fix="'officially' and 'written' take the table",
+        )
+    return scheme
 
 
 def _some(keys: list[str], count: int = 3) -> str:

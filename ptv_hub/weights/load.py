@@ -16,6 +16,7 @@ from ptv_hub.errors import KeyMismatch, UsageError
 from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import Activation, VideoModel, build
 from ptv_hub.models.stages import StageModel, without_classifier
+from ptv_hub.weights.mmaction2 import MMACTION2
 from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.zoo.entry import Entry
 
@@ -131,7 +132,9 @@ def _classifier(
             )
         return build(item, num_classes=num_classes, activation=activation).eval()
     path = Path(weights) if weights is not None else _fetched(item, progress)
-    return with_weights(item, OpenedWeights(path), num_classes=num_classes, activation=activation)
+    return with_weights(
+        item, OpenedWeights(path, item), num_classes=num_classes, activation=activation
+    )
 
 
 def with_weights(
@@ -146,11 +149,26 @@ def with_weights(
     Raises:
         CheckpointError: the file cannot be used, or is not of this model.
     """
+    _warn_of_another(item, weights)
     tensors = weights.official
     model = build(item, num_classes=num_classes, activation=activation, device="meta")
     new_head = num_classes is not None and num_classes != item.num_classes
     load_weights(model, tensors, where=weights.path, new_head=new_head)
     return model.eval()
+
+
+def _warn_of_another(item: Entry, weights: OpenedWeights) -> None:
+    """Say in the log where a file says that it is of another model, or comes from other code."""
+    if weights.own_word.excludes(item):
+        said = " or ".join(weights.own_word.names) or "another network, in its config"
+        log.warning("%s says that it is of %s, and is loaded as %s", weights.path, said, item.name)
+    elif weights.layout == MMACTION2 and item.head.pooling != "global":
+        log.warning(
+            "%s is MMAction2's: its head and its input are others than those of %s, and so are the"
+            " scores; 'ptv-hub identify' names its own entries",
+            weights.path,
+            item.name,
+        )
 
 
 def _fetched(item: Entry, progress: bool) -> Path:

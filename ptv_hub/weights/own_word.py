@@ -7,6 +7,7 @@ of an entry, a checkpoint that a run wrote here the whole entry.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,20 @@ _CLAIMS = {
 """Field of an entry's input -> key of the config's section DATA."""
 
 
+_ARCHS = {
+    "c2d": ("c2d",),
+    "slow_c2d": ("c2d_nopool",),
+    "2d": ("c2d_nopool",),
+    "i3d": ("i3d",),
+    "slow": ("slow",),
+    "slowfast": ("slowfast",),
+    "x3d": ("x3d",),
+    "csn": ("csn",),
+    "r2plus1d": ("r2plus1d",),
+}
+"""``MODEL.ARCH`` -> the builders of such a network; of ``slow_i3d`` there is none."""
+
+
 @dataclass(frozen=True)
 class OwnWord:
     """What tells apart models of equal keys and shapes, by the file's own claim."""
@@ -42,10 +57,28 @@ class OwnWord:
     claims: Mapping[str, object]
     """Of an input's ``num_frames``, ``sampling_rate``, ``train_crop_size`` and ``crop_size``
     those that the config inside states; empty where there is none."""
+    names: tuple[str, ...] = ()
+    """The entries that a conversion said it may be."""
+    builders: tuple[str, ...] | None = None
+    """The builders of the network that the config names; ``None`` where it names none."""
+    pooled: bool | None = None
+    """Whether the config's network has a pool in time, where it says so."""
+    pooling: str | None = None
+    """How the config's head pools, where there is a config."""
 
     def is_of(self, item: Entry) -> bool:
         """Whether the file claims to be this entry's: by name, or by all that its config states."""
-        return self.name == item.name or (bool(self.claims) and self.expected(item) == self.claims)
+        return self.name == item.name or (
+            bool(self.claims)
+            and self.expected(item) == self.claims
+            and not self.excludes(item)
+            and self.pooling in (None, item.head.pooling)
+        )
+
+    def excludes(self, item: Entry) -> bool:
+        """Whether the file says of itself that its network is another than this entry's."""
+        named = bool(self.names) and item.name not in self.names
+        return named or (self.builders is not None and item.builder.name not in self.builders)
 
     def expected(self, item: Entry) -> dict[str, object]:
         """What the config of this entry's file would state, of what this one does."""
@@ -53,21 +86,59 @@ class OwnWord:
 
 
 def own_word(file: Checkpoint) -> OwnWord:
-    """What the file says of its model's name and input."""
-    return OwnWord(file.metadata.get("entry"), _config_claims(file))
+    """What the file says of its model's name, network and input."""
+    name, several = file.metadata.get("entry"), file.metadata.get("candidates", "")
+    names = tuple(filter(None, [name, *several.split(", ")]))
+    config = _config(file)
+    data, model = config.get("DATA"), config.get("MODEL")
+    if not isinstance(data, dict):
+        return _word_of_mmaction2(file, name, names)
+    claims = {claim: data[key] for claim, key in _CLAIMS.items() if key in data}
+    arch = model.get("ARCH") if isinstance(model, dict) else None
+    if not isinstance(arch, str):
+        return OwnWord(name, claims, names)
+    if isinstance(model, dict) and model.get("MODEL_NAME") == "ResNet_nopool":
+        arch = "slow_c2d"  # what the config of C2D_NOPOOL asks for; see the manifest's erratum
+    grid = config.get("MULTIGRID")
+    short = isinstance(grid, dict) and grid.get("SHORT_CYCLE") is True
+    return OwnWord(
+        name,
+        claims,
+        names,
+        builders=_ARCHS.get(arch, ()),
+        pooled=arch in ("c2d", "i3d"),
+        pooling="global" if short else "windowed",
+    )
 
 
-def _config_claims(file: Checkpoint) -> dict[str, object]:
+def _config(file: Checkpoint) -> dict[str, object]:
+    """The PySlowFast config that a checkpoint holds, empty where there is none."""
     text = file.training.get("cfg")
     if not isinstance(text, str):
         return {}
     import yaml
 
     try:
-        data = yaml.safe_load(text)["DATA"]
-        return {claim: data[key] for claim, key in _CLAIMS.items() if key in data}
-    except (yaml.YAMLError, KeyError, TypeError):
+        config = yaml.safe_load(text)
+    except yaml.YAMLError:
         return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _word_of_mmaction2(file: Checkpoint, name: str | None, names: tuple[str, ...]) -> OwnWord:
+    """What the text of a config in ``meta`` says, where it says one thing only."""
+    meta = file.training.get("meta")
+    text = meta.get("cfg") if isinstance(meta, dict) else None
+    if not isinstance(text, str):
+        return OwnWord(name, {}, names)
+    claims: dict[str, object] = {}
+    for claim, word in (("num_frames", "clip_len"), ("sampling_rate", "frame_interval")):
+        said = set(re.findall(rf"\b{word}=(\d+)", text))
+        if len(said) == 1:
+            claims[claim] = int(said.pop())
+    backbones = set(re.findall(r"backbone=dict\([^()]*?type='(\w+)'", text, re.DOTALL))
+    pooled = "C2D" in backbones if backbones & {"C2D", "ResNet"} else None
+    return OwnWord(name, claims, names, pooled=pooled)
 
 
 def recorded(path: str | os.PathLike[str]) -> Entry | None:

@@ -7,6 +7,7 @@ accuracies are percent.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -68,14 +69,21 @@ class ArtifactRow(Record):
     size: Annotated[int, Field(gt=0)] | None = None
     """Bytes, null where nobody has stated them."""
     sha256: Sha256 | None = None
+    sha256_begins: Annotated[str, Field(pattern=r"^[0-9a-f]{8,63}$")] | None = None
+    """The first digits of the file's sha256, where its owner states no more than these."""
     hash_source: str | None = None
     """Who vouches for size and hash; null exactly when there is neither."""
 
     @model_validator(mode="after")
     def _hash_has_source(self) -> Self:
-        if (self.size is None and self.sha256 is None) != (self.hash_source is None):
-            raise ValueError("hash_source must be given exactly when size or sha256 is")
+        stated = (self.size, self.sha256, self.sha256_begins)
+        if all(fact is None for fact in stated) != (self.hash_source is None):
+            raise ValueError("hash_source must be given exactly when size or a hash is")
         return self
+
+    def may_be(self, sha256: str) -> bool:
+        """Whether the first digits of a file's hash are those that its owner states, if any."""
+        return self.sha256_begins is None or sha256.startswith(self.sha256_begins)
 
 
 class Artifact(ArtifactRow):
@@ -112,6 +120,9 @@ class SegmentSampling(Record):
 Sampling = Annotated[SecondsSampling | FrameSampling | SegmentSampling, Field(discriminator="kind")]
 
 
+SlowFrames = Literal["linspace", "nearest"]
+
+
 class InputSpec(Record):
     """What a model wants to see: sampling in time, sizes, colours, pathways."""
 
@@ -136,6 +147,9 @@ class InputSpec(Record):
     """What the network really sees (the SSv2 and Charades configs ask for BGR, and get RGB)."""
     slowfast_alpha: Annotated[int, Field(gt=0)] | None = None
     """Frames of the fast pathway to one of the slow; null for models with one pathway."""
+    slow_frames: SlowFrames = "linspace"
+    """Which frames the slow pathway takes: spread from the first to the last (PySlowFast), or
+    every alpha-th from the first (MMAction2)."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -171,8 +185,9 @@ class Protocol(Record):
 
     num_clips: Annotated[int, Field(gt=0)]
     num_crops: Annotated[int, Field(gt=0)]
-    clip_sampling: Literal["release", "main"] = "release"
-    """Clip starts as in pytorchvideo 0.1.5 ("release") or at its head since April 2022 ("main")."""
+    clip_sampling: Literal["release", "main", "centred"] = "release"
+    """Clip starts as in pytorchvideo 0.1.5 ("release"), at its head since April 2022 ("main"), or
+    in the middle of equal parts, as in MMAction2 ("centred")."""
     activation: Literal["softmax", "sigmoid"]
     """Applied at each position of the head, before the mean over positions."""
     ensemble: Literal["mean", "max"]
@@ -185,16 +200,28 @@ class Protocol(Record):
 
 
 class Published(Record):
-    """The row of the zoo's table, as printed (two decimals)."""
+    """The row of the zoo's table, as printed; null what it does not print."""
 
     top1: float | None = None
     top5: float | None = None
     mean_average_precision: float | None = None
-    gflops: float
-    """Multiply-adds of one view at test size plus 5 per element into a batch norm, 1e9."""
-    params_millions: float
+    gflops: float | None = None
+    """Multiply-adds of one view at test size plus those of its batch norms, 1e9."""
+    params_millions: float | None = None
+    per_norm_element: Literal[5, 2] = 5
+    """Operations that the table counts for each element into a batch norm: fvcore's 5 of a model
+    in training mode (PySlowFast), or its 2 of one in eval mode (MMAction2)."""
+    decimals: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (2, 2)
+    """How many decimals the table prints of GFLOPs and of parameters."""
     url: str
     """The row's link, as printed."""
+
+    @property
+    def printed(self) -> tuple[str | None, str | None]:
+        """GFLOPs and millions of parameters as the table prints them."""
+        pairs = zip((self.gflops, self.params_millions), self.decimals, strict=True)
+        told = [None if value is None else f"{value:.{places}f}" for value, places in pairs]
+        return told[0], told[1]
 
 
 class Erratum(Record):
@@ -214,6 +241,15 @@ class License(Record):
     weights: str | None = None
     note: str = ""
 
+    @property
+    def caution(self) -> str | None:
+        """What to know before the weights are used or passed on; ``None`` where nothing is."""
+        if self.weights is None:
+            return "the owners state no licence for these weights"
+        if re.search(r"(?i)\bNC\b|non-?commercial", self.weights):
+            return f"the licence of these weights ({self.weights}) forbids commercial use"
+        return None
+
 
 class Paper(Record):
     title: str
@@ -228,7 +264,9 @@ Depth = Literal[50, 101, 152]
 class ResNetSpec(Record):
     """C2D, I3D, Slow, CSN and R(2+1)D of ``pytorchvideo.models``."""
 
-    name: Literal["c2d", "i3d", "slow", "csn", "r2plus1d"]
+    name: Literal["c2d", "c2d_nopool", "i3d", "i3d_strided", "i3d_heavy", "slow", "csn", "r2plus1d"]
+    """``c2d_nopool`` has no pool in time; ``i3d_strided`` halves time in stem and pool, and
+    ``i3d_heavy`` has a temporal kernel in every block (MMAction2's two I3D)."""
     depth: Depth
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
@@ -264,6 +302,24 @@ class X3DSpec(Record):
 BuilderSpec = Annotated[ResNetSpec | SlowFastSpec | X3DSpec, Field(discriminator="name")]
 
 
+class HeadSpec(Record):
+    """How the head makes one score of the last map: no file of weights says it."""
+
+    pooling: Literal["windowed", "global"] = "windowed"
+    """Averages over windows of the training crop's size, scores at each, then their mean
+    (PySlowFast, PyTorchVideo); or over the whole map (MMAction2, PySlowFast's multigrid)."""
+
+
+class LeftOut(Record):
+    """A row of a table that is not served, and why."""
+
+    name: str
+    """As in the table, or the base name of its file."""
+    reason: str
+    url: str | None = None
+    sha256_begins: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+
+
 class EntryRow(Record):
     """One row of a manifest: an entry but for what its manifest says of all its rows."""
 
@@ -287,6 +343,7 @@ class EntryRow(Record):
     artifacts: tuple[ArtifactRow, ...]
     """In order of preference."""
     input: InputSpec
+    head: HeadSpec = HeadSpec()
     protocol: Protocol
     published: Published | None = None
     errata: tuple[Erratum, ...] = ()
@@ -294,6 +351,16 @@ class EntryRow(Record):
     digest: Sha256 | None = None
     """Of the tensors (``digest.py``), where somebody has stated it; the zoo's owners never did."""
     paper: Paper | None = None
+    zoo: str | None = None
+    """The collection it belongs to, its manifest's; null for those that a plain list shows."""
+    dataset: str | None = None
+    """Where it is another than its manifest's."""
+    labels: str | tuple[str, ...] | None = None
+    """Where they are others than its manifest's."""
+    license: License | None = None
+    """Where it is another than its manifest's."""
+    source: str | None = None
+    """Where the row stands, if not where its manifest says."""
 
     @model_validator(mode="after")
     def _pathways(self) -> Self:

@@ -81,7 +81,8 @@ def _input(item: Entry) -> Rows:
     ]
     if spec.slowfast_alpha:
         slow = spec.num_frames // spec.slowfast_alpha
-        rows.append(("slow pathway", f"{slow} of these frames; taken inside the model"))
+        how = ", every one at its distance" if spec.slow_frames == "nearest" else ""
+        rows.append(("slow pathway", f"{slow} of these frames{how}; taken inside the model"))
     return tuple(rows)
 
 
@@ -95,18 +96,22 @@ def _protocol(item: Entry) -> Rows:
     views = f"{protocol.num_clips} clips x {protocol.num_crops} crops"
     return (
         ("views", f"{views}, {protocol.ensemble} over them"),
-        ("scores", f"{protocol.activation} at each position of the head, then the mean over them"),
+        ("scores", _scores(item)),
     )
+
+
+def _scores(item: Entry) -> str:
+    if item.head.pooling == "global":
+        return f"{item.protocol.activation}, after a mean over the whole of the last map"
+    return f"{item.protocol.activation} at each position of the head, then the mean over them"
 
 
 def _published(published: Published | None) -> Rows:
     if published is None:
         return ()
-    return (
-        *figures(published),
-        ("GFLOPs of one view", f"{published.gflops:.2f}"),
-        ("parameters, millions", f"{published.params_millions:.2f}"),
-    )
+    gflops, millions = published.printed
+    costs = (("GFLOPs of one view", gflops), ("parameters, millions", millions))
+    return (*figures(published), *((what, text) for what, text in costs if text is not None))
 
 
 def _licence(item: Entry) -> Rows:

@@ -17,8 +17,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from ptv_hub.errors import AmbiguousName, ManifestError, UnknownName
-from ptv_hub.zoo.entry import Entry, EntryRow, License, Record, first_faults
+from ptv_hub.errors import AmbiguousName, ManifestError, NotServed, UnknownName
+from ptv_hub.zoo.entry import Entry, EntryRow, LeftOut, License, Record, first_faults
 
 MANIFESTS_VARIABLE = "PTV_HUB_MANIFESTS"
 
@@ -36,7 +36,11 @@ class ManifestFile(Record):
     base_url: str = Field(pattern=r"^(https?|file)://.*[^/]$")
     source: str
     license: License
+    zoo: str | None = None
+    """Name of the collection, for ``list --zoo``; null for one that a plain list shows."""
     entries: tuple[EntryRow, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    """The rows of the table that are not served, each with its reason."""
 
 
 def manifest_folder() -> Path:
@@ -60,7 +64,12 @@ def read_manifest(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
         ManifestError: not JSON, a field missing, unknown or of a wrong type, a label
             file missing, or a number of labels that is not the number of classes.
     """
-    path = Path(path)
+    manifest = read_file(Path(path))
+    return _entries(manifest, Path(path))
+
+
+def read_file(path: Path) -> ManifestFile:
+    """A manifest as it stands in its file. Raises ManifestError, as ``read_manifest``."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
@@ -70,16 +79,30 @@ def read_manifest(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
             "a manifest is not JSON", where=f"{path}:{error.lineno}:{error.colno}", found=error.msg
         ) from error
     try:
-        manifest = ManifestFile.model_validate(raw)
-        labels = _labels(manifest.labels, path)
-        return tuple(_entry(row, manifest, labels) for row in manifest.entries)
+        return ManifestFile.model_validate(raw)
     except ValidationError as error:
-        raise ManifestError(
-            "a manifest does not hold together",
-            where=path,
-            found=first_faults(error, within=raw),
-            expected="the fields of manifests/schema.json, and no others",
-        ) from error
+        raise _misfit(path, error, raw) from error
+
+
+def _entries(manifest: ManifestFile, path: Path) -> tuple[Entry, ...]:
+    labels = _labels(manifest.labels, path)
+    found = []
+    try:
+        for row in manifest.entries:
+            own = labels if row.labels is None else _labels(row.labels, path)
+            found.append(_entry(row, manifest, own))
+    except ValidationError as error:
+        raise _misfit(path, error, {"name": row.name}) from error
+    return tuple(found)
+
+
+def _misfit(path: Path, error: ValidationError, raw: object) -> ManifestError:
+    return ManifestError(
+        "a manifest does not hold together",
+        where=path,
+        found=first_faults(error, within=raw),
+        expected="the fields of manifests/schema.json, and no others",
+    )
 
 
 def _labels(labels: str | tuple[str, ...], manifest: Path) -> tuple[str, ...]:
@@ -101,27 +124,70 @@ def _entry(row: EntryRow, manifest: ManifestFile, labels: tuple[str, ...]) -> En
     return Entry.model_validate(
         {
             **fields,
-            "dataset": manifest.dataset,
+            "dataset": row.dataset or manifest.dataset,
             "labels": labels,
-            "license": manifest.license,
-            "source": manifest.source,
+            "license": row.license or manifest.license,
+            "source": row.source or manifest.source,
+            "zoo": row.zoo or manifest.zoo,
         }
     )
 
 
+_CORE = ("kinetics400", "ssv2", "charades")
+_OTHERS = ("pyslowfast_native", "mmaction2", "torchvision")
+"""The zoo's own manifests: those of a plain list, and those of other collections."""
+
+
 def entries() -> tuple[Entry, ...]:
-    """All entries: the zoo's, then those of ``PTV_HUB_MANIFESTS``.
+    """The entries that a plain list shows: the zoo's core, then those of ``PTV_HUB_MANIFESTS``.
 
     Raises:
         ManifestError: as ``read_manifest``, or two entries of one name.
     """
-    stamped = tuple((path, path.stat().st_mtime_ns) for path in _files())
-    return _read_all(stamped)
+    return _read_all(_stamped(_files()))
+
+
+def all_entries() -> tuple[Entry, ...]:
+    """As ``entries``, then those of the other collections, but for names that are taken."""
+    listed = entries()
+    taken = {item.name.casefold() for item in listed}
+    others = _read_all(_stamped(_other_files()))
+    return (*listed, *(item for item in others if item.name.casefold() not in taken))
+
+
+def left_out() -> tuple[LeftOut, ...]:
+    """The rows of all tables that are not served, each with its reason."""
+    return _read_left_out(_stamped([*_files(), *_other_files()]))
+
+
+def left_out_of(zoo: str) -> tuple[LeftOut, ...]:
+    """Those of one collection's tables, or of ``all``."""
+    files = _other_files() if zoo == "all" else [f for f in _other_files() if f.stem == zoo]
+    return _read_left_out(_stamped(files))
+
+
+def zoos() -> tuple[str, ...]:
+    """Names of the collections: ``core``, and those that a plain list does not show."""
+    return tuple(dict.fromkeys(["core", *_OTHERS, *(i.zoo for i in all_entries() if i.zoo)]))
+
+
+def _stamped(files: Iterable[Path]) -> tuple[tuple[Path, int], ...]:
+    return tuple((path, path.stat().st_mtime_ns) for path in files)
+
+
+def _other_files() -> list[Path]:
+    folder = manifest_folder()
+    return [folder / f"{name}.json" for name in _OTHERS]
+
+
+@lru_cache(maxsize=8)
+def _read_left_out(stamped: tuple[tuple[Path, int], ...]) -> tuple[LeftOut, ...]:
+    return tuple(row for path, _ in stamped for row in read_file(path).left_out)
 
 
 def _files() -> list[Path]:
     folder = manifest_folder()
-    files = [folder / f"{name}.json" for name in ("kinetics400", "ssv2", "charades")]
+    files = [folder / f"{name}.json" for name in _CORE]
     for item in os.environ.get(MANIFESTS_VARIABLE, "").split(os.pathsep):
         if not item:
             continue
@@ -157,6 +223,33 @@ def _read_all(stamped: tuple[tuple[Path, int], ...]) -> tuple[Entry, ...]:
     return tuple(result)
 
 
+def find(name: str) -> Entry:
+    """The entry that ``name`` means: of those that a plain list shows, else of all.
+
+    Raises:
+        AmbiguousName: several entries have this zoo name (``SLOW_8x8_R50``).
+        NotServed: it is a row of a table that is left out; the error says why.
+        UnknownName: none has; the error names the nearest.
+    """
+    try:
+        return resolve(name, entries())
+    except UnknownName:
+        pass
+    wanted = _fold(name)
+    row = next((row for row in left_out() if wanted in _left_out_spellings(row)), None)
+    try:
+        return resolve(name, all_entries())
+    except UnknownName:
+        if row is None:
+            raise
+        raise NotServed(row.name, row.reason) from None
+
+
+def _left_out_spellings(row: LeftOut) -> set[str]:
+    file = (row.url or "").rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    return {_fold(row.name), _fold(row.name.rsplit("/", 1)[-1]), _fold(file)}
+
+
 def resolve(name: str, among: Sequence[Entry]) -> Entry:
     """The one of these entries that ``name`` means: hub name, zoo name or config path, in any case.
 
@@ -186,11 +279,14 @@ def resolve(name: str, among: Sequence[Entry]) -> Entry:
 
 def _fold(name: str) -> str:
     folded = name.strip().casefold().replace("\\", "/").replace("-", "_")
-    return folded.removeprefix("configs/").removesuffix(".yaml").removesuffix(".pyth")
+    folded = folded.removeprefix("configs/")
+    for suffix in (".yaml", ".pyth", ".pkl", ".pth", ".py"):
+        folded = folded.removesuffix(suffix)
+    return folded
 
 
 def _short_config(config: str) -> str:
-    return config.replace("/pytorchvideo/", "/")
+    return config.replace("/pytorchvideo/", "/").replace("/c2/", "/")
 
 
 def _spellings(item: Entry) -> set[str]:
@@ -214,17 +310,22 @@ def list_models(
     depth: str | None = None,
     max_gflops: float | None = None,
     max_params_millions: float | None = None,
+    zoo: str = "core",
 ) -> list[str]:
     """Names of the entries that match, in the manifest's order.
 
     ``pattern`` is a glob over hub names and zoo names (``"x3d_*"``); ``arch``, ``dataset``
     and ``depth`` are compared without case (``arch="r2plus1d"`` is ``R(2+1)D``). The limits
-    are on the published figures; entries without them do not match.
+    are on the published figures; entries without them do not match. ``zoo`` is a collection:
+    ``core`` (with manifests of one's own), ``pyslowfast_native``, ``mmaction2``, or ``all``.
+
+    Raises:
+        UnknownName: there is no such collection.
     """
     return [
         item.name
         for item in filter_entries(
-            entries(),
+            of_zoo(zoo),
             pattern,
             arch=arch,
             dataset=dataset,
@@ -233,6 +334,17 @@ def list_models(
             max_params_millions=max_params_millions,
         )
     ]
+
+
+def of_zoo(name: str) -> tuple[Entry, ...]:
+    """The entries of a collection, or of ``all``. Raises UnknownName."""
+    if name == "core":
+        return entries()
+    if name == "all":
+        return all_entries()
+    if name not in zoos():
+        raise UnknownName("zoo", name, (*zoos(), "all"))
+    return tuple(item for item in all_entries() if item.zoo == name)
 
 
 def filter_entries(
@@ -268,4 +380,5 @@ def _one_of(wanted: str | None, *values: str) -> bool:
 def _under(limit: float | None, item: Entry, figure: str) -> bool:
     if limit is None:
         return True
-    return item.published is not None and getattr(item.published, figure) <= limit
+    value = getattr(item.published, figure, None)
+    return value is not None and value <= limit

@@ -65,10 +65,9 @@ def test_convert_refuses_what_no_rule_names():
 
 
 def test_two_keys_that_would_become_one_are_refused(monkeypatch):
-    greedy = layouts.Layout(
-        "greedy", (layouts.Rule("a.", "blocks."), layouts.Rule("b.", "blocks."))
-    )
-    monkeypatch.setitem(layouts.LAYOUTS, "greedy", greedy)
+    rules = (layouts.Rule("a.", "blocks."), layouts.Rule("b.", "blocks."))
+    table = layouts.Scheme("greedy", "a model of two halves", rules, whole=True)
+    monkeypatch.setitem(layouts.LAYOUTS, "greedy", layouts.Layout("greedy", (table,)))
     with pytest.raises(LayoutError) as caught:
         layouts.convert({"a.x": 1, "b.x": 2}, "greedy", "official")
     assert caught.value.keys == ("a.x", "b.x")

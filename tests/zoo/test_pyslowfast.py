@@ -11,11 +11,20 @@ import yaml
 from ptv_hub.errors import ConfigError, UsageError
 from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import build, shapes
-from ptv_hub.zoo.manifest import entries
-from ptv_hub.zoo.pyslowfast import Config, Paths, from_config, table, to_values, to_yaml
+from ptv_hub.zoo.manifest import entries, find
+from ptv_hub.zoo.pyslowfast import (
+    Config,
+    Paths,
+    from_config,
+    table,
+    to_native_yaml,
+    to_values,
+    to_yaml,
+)
 from ptv_hub.zoo.pyslowfast.values import Values, defaults
 from ptv_hub.zoo.recipe import Recipe, learning_rate, recipe_of
 from tests import DATA
+from tools import draw_other
 
 CONFIGS = json.loads((DATA / "configs.json").read_text())
 NAMES = sorted(CONFIGS)
@@ -23,7 +32,7 @@ NAMES = sorted(CONFIGS)
 # What a config does not say of a model: who it is, its files, its published figures.
 IDENTITY = {
     *("name", "zoo_name", "config", "pretrain", "labels", "artifacts", "published", "errata"),
-    *("num_params", "digest", "paper", "license", "source"),
+    *("num_params", "digest", "paper", "license", "source", "zoo"),
 }
 
 
@@ -341,3 +350,53 @@ def test_steps_and_a_cosine_after_warm_up():
     assert learning_rate(late, 10) == pytest.approx(0.1)
     assert learning_rate(late, 15) == pytest.approx(0.05)
     assert learning_rate(late, 5) == pytest.approx((0.01 + 0.1) / 2)
+
+
+# PySlowFast's own networks
+
+
+NATIVE = {
+    "c2d_r50": "Kinetics/C2D_8x8_R50",
+    "c2d_nopool_r50": "Kinetics/C2D_NOPOOL_8x8_R50",
+    "i3d_r101": "Kinetics/I3D_8x8_R101",
+    "slow_r50": "Kinetics/SLOW_8x8_R50",
+    "slowfast_16x8_r101_50_50": "Kinetics/SLOWFAST_16x8_R101_50_50",
+    "x3d_l": "Kinetics/X3D_L",
+    "slowfast_16x8_r50_ssv2": "SSv2/SLOWFAST_16x8_R50",
+    "slowfast_r50_charades": "Charades/SLOWFAST_8x8_R50",
+}
+
+
+@pytest.mark.parametrize(("name", "theirs"), NATIVE.items())
+def test_a_native_config_states_the_network_that_its_owner_built(name, theirs):
+    known = draw_other.facts("native", theirs)
+    item = find(name)
+    config = Config(entry=item, recipe=Recipe(loss="cross_entropy"), paths=Paths())
+    written = {**defaults(), **flat(yaml.safe_load(to_native_yaml(config)))}
+    stated = {
+        "MODEL.ARCH": known["arch"],
+        "MODEL.MODEL_NAME": known["model"],
+        "MODEL.NUM_CLASSES": known["num_classes"],
+        "MODEL.HEAD_ACT": known["head_activation"],
+        "DATA.NUM_FRAMES": known["num_frames"],
+        "DATA.SAMPLING_RATE": known["sampling_rate"],
+        "DATA.TRAIN_CROP_SIZE": known["train_crop"],
+        "DATA.TEST_CROP_SIZE": known["test_crop"],
+        "TRAIN.DATASET": theirs.split("/")[0].lower(),
+    }
+    assert {key: written[key] for key in stated} == stated
+    if known["model"] != "X3D":
+        assert written["RESNET.DEPTH"] == known["depth"]
+    assert written["DATA.REVERSE_INPUT_CHANNEL"] is (not theirs.startswith("Kinetics"))
+
+
+@pytest.mark.parametrize("name", ["csn_r101", "r2plus1d_r50", "slowfast_r50_8x8_steplr"])
+def test_what_pyslowfast_cannot_build_itself_has_no_native_config(name):
+    config = Config(entry=find(name), recipe=Recipe(loss="cross_entropy"), paths=Paths())
+    with pytest.raises(ConfigError, match="no network of its own"):
+        to_native_yaml(config)
+    nopool = Config(
+        entry=find("c2d_nopool_r50"), recipe=Recipe(loss="cross_entropy"), paths=Paths()
+    )
+    with pytest.raises(ConfigError, match="wrapper has no such network"):
+        to_yaml(nopool)

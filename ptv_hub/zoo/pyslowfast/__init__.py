@@ -8,7 +8,8 @@ says so; a key that has no effect is listed in ``Config.ignored``, once.
 
 from __future__ import annotations
 
+from ptv_hub.zoo.pyslowfast.native import to_native_yaml
 from ptv_hub.zoo.pyslowfast.reading import Config, Paths, from_config
 from ptv_hub.zoo.pyslowfast.writing import changed, to_values, to_yaml
 
-__all__ = ["Config", "Paths", "changed", "from_config", "to_values", "to_yaml"]
+__all__ = ["Config", "Paths", "changed", "from_config", "to_native_yaml", "to_values", "to_yaml"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ptv_hub.errors import ConfigError
 from ptv_hub.zoo.entry import Entry, SecondsSampling
 from ptv_hub.zoo.pyslowfast import table
 from ptv_hub.zoo.pyslowfast.reading import Config, read_values
@@ -62,7 +63,11 @@ def to_yaml(config: Config, *, complete: bool = False) -> str:
     those that differ from its defaults, and those that people look for. What PySlowFast has
     no key for (``Recipe.frozen_stages``) is left out.
     """
-    values = to_values(config)
+    return written(to_values(config), complete=complete)
+
+
+def written(values: dict[str, Any], *, complete: bool = False) -> str:
+    """Dotted keys and values as YAML with sections, as ``to_yaml`` says."""
     if complete:
         values = {**defaults(), **values}
     else:
@@ -82,6 +87,7 @@ _Dumper.add_representer(
 def to_values(config: Config) -> dict[str, Any]:
     """PySlowFast's keys with what the config means, all that have an effect here."""
     entry = config.entry
+    _require_wrapped(entry)
     values = {
         **_constants(entry),
         **table.written(table.ENTRY, entry),
@@ -93,6 +99,18 @@ def to_values(config: Config) -> dict[str, Any]:
         **table.written(table.PATHS, config.paths),
     }
     return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+
+
+def _require_wrapped(entry: Entry) -> None:
+    name = entry.builder.name
+    if name not in MODEL_NAMES:
+        raise ConfigError(
+            "PySlowFast's wrapper has no such network",
+            where=entry.name,
+            expected=f"one of {', '.join(MODEL_NAMES)}",
+            found=name,
+            fix="'ptv-hub config NAME --native' is of PySlowFast's own, where it has one",
+        )
 
 
 def _constants(entry: Entry) -> dict[str, Any]:
