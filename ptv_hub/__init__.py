@@ -11,10 +11,12 @@ Names are imported when they are first used: ``import ptv_hub`` costs no torch.
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ptv_hub._version import __version__ as __version__
+from ptv_hub.text import OneLine as _OneLine
 
 if TYPE_CHECKING:
     from ptv_hub.engines.optimized import optimize as optimize
@@ -51,6 +53,9 @@ _HOMES = {
     "verify": "verification.walk",
 }
 """Public name -> the room it lives in."""
+
+# What is said of servers and files goes to whatever handlers an application has set up.
+logging.getLogger(__name__).addFilter(_OneLine())
 
 __all__ = ["__version__", *_HOMES]
 

@@ -38,6 +38,11 @@ from typing import TypedDict
 
 from typing_extensions import Unpack
 
+from ptv_hub.text import shortened, visible
+
+_LONGEST_FACT = 4000
+"""Characters of a fact that a message shows; what a stranger's file says may be of any length."""
+
 
 class Facts(TypedDict, total=False):
     """What an error says beside what failed."""
@@ -49,7 +54,11 @@ class Facts(TypedDict, total=False):
 
 
 class PtvHubError(Exception):
-    """Base of all errors; ``str()`` of it is the whole message, one fact a line."""
+    """Base of all errors; ``str()`` of it is the whole message, one fact a line.
+
+    A fact may hold what a stranger's file or server said: in the message it is one line, and
+    commands no terminal.
+    """
 
     def __init__(
         self,
@@ -74,13 +83,19 @@ class PtvHubError(Exception):
             "found": self.found,
             "to do": self.fix,
         }
-        lines = [f"  {label + ':':<9} {fact}" for label, fact in facts.items() if fact is not None]
-        return "\n".join([self.what, *lines])
+        lines = [
+            f"  {label + ':':<9} {_line(fact)}" for label, fact in facts.items() if fact is not None
+        ]
+        return "\n".join([_line(self.what), *lines])
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross process boundaries (decoding workers); pickle's default would
         # call the constructor with `what` alone and lose the other facts.
         return (_rebuild, (type(self), self.__dict__))
+
+
+def _line(fact: str) -> str:
+    return visible(shortened(fact, _LONGEST_FACT))
 
 
 def _rebuild(cls: type[PtvHubError], facts: dict[str, object]) -> PtvHubError:

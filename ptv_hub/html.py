@@ -1,14 +1,17 @@
 """The one HTML renderer: pages that need nothing but themselves, for reports, pictures and cards.
 
-Text is escaped wherever it comes from; what is markup already is an ``Html``. No script, no
-font, no image from elsewhere.
+Text is escaped wherever it comes from; what is markup already is an ``Html``. A link leads to a
+web page or to a file beside this one, or it is none. No script, no font, no image from elsewhere.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape as _escape
+
+from ptv_hub.text import visible
 
 
 class Html(str):
@@ -20,11 +23,13 @@ class Html(str):
 def element(tag: str, *content: str, **attributes: str | float) -> Html:
     """``element("p", "a < b", class_="note")`` -> ``<p class="note">a &lt; b</p>``.
 
-    A final underscore of an attribute is dropped, other underscores are hyphens.
+    A final underscore of an attribute is dropped, other underscores are hyphens. An ``href`` that
+    is no address to follow (``is_link``) is left out.
     """
     words = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
         for name, value in attributes.items()
+        if name != "href" or is_link(str(value))
     )
     if tag in _EMPTY:
         return Html(f"<{tag}{words}>")
@@ -34,8 +39,26 @@ def element(tag: str, *content: str, **attributes: str | float) -> Html:
 _EMPTY = frozenset({"br", "hr", "img", "meta", "link"})
 
 
+def escape(text: str) -> Html:
+    """Text as markup that shows it, within an element or an attribute."""
+    return Html(_escape(visible(text, keep="\n\t")))
+
+
+def is_link(address: str) -> bool:
+    """Whether it is an address of the web, or of a file below this one's folder or beside it."""
+    return bool(_LINK.fullmatch(address))
+
+
+# What is not on this list, ``javascript:`` and ``data:`` in all their spellings, is no link.
+_LINK = re.compile(
+    r"https?://[\w.\[\]-][!-~\w]*|(?:\.\./)*[\w-][\w.%+-]*(?:/[\w.%+-]+)*", re.IGNORECASE
+)
+
+
 def _safe(content: str) -> str:
-    return content if isinstance(content, Html) else escape(content, quote=False)
+    if isinstance(content, Html):
+        return content
+    return _escape(visible(content, keep="\n\t"), quote=False)
 
 
 def table(

@@ -25,7 +25,7 @@ class Ran:
 
 
 def ptv_hub(*words: object) -> Ran:
-    """Run ``ptv-hub WORDS``; what is no error of ours is raised, not turned into a code.
+    """Run ``ptv-hub WORDS``; no test of it may find a bug of ours (exit code 70).
 
     The environment, which ``--manifest`` and ``--lock`` write into, and the number of threads
     are afterwards as they were.
@@ -35,14 +35,16 @@ def ptv_hub(*words: object) -> Ran:
     threads = torch.get_num_threads()
     with (
         mock.patch.object(sys, "argv", ["ptv-hub", *map(str, words)]),
-        mock.patch.dict(os.environ),
+        mock.patch.dict(os.environ, PTV_HUB_DEBUG="1"),
         redirect_stdout(out),
         redirect_stderr(err),
         pytest.raises(SystemExit) as end,
     ):
         main()
     torch.set_num_threads(threads)
-    return Ran(int(end.value.code or 0), _text(out), _text(err))
+    ran = Ran(int(end.value.code or 0), _text(out), _text(err))
+    assert ran.code != 70, ran.err
+    return ran
 
 
 def _text(stream: io.TextIOWrapper) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
 
-from ptv_hub.markdown import cell, table
+from ptv_hub.markdown import Markdown, block, cell, code, table, text
 
 
 def cells(line: str) -> list[str]:
@@ -32,5 +33,50 @@ def test_figures_stand_to_the_right():
     )
 
 
-def test_plain_text_is_left_as_it_is():
-    assert cell("*a* `b` <c>") == "*a* `b` <c>"
+def test_what_is_markdown_is_left_as_it_is():
+    assert cell(Markdown("*a* `b` &lt;c&gt;")) == "*a* `b` &lt;c&gt;"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *(
+            "x3d_xs",
+            "R(2+1)D",
+            "8x8, 69.12 %",
+            "-0.5",
+            "-",
+            "C:\\a",
+            "__init__",
+            "a & b < c",
+            "* a",
+        ),
+        *("[t](javascript:alert(1))", "![i](data:x)", "<script>alert(1)</script>", "<!-- x -->"),
+        *("`rm`", "``` x", "~~~", "# h", "1. a", "- a", "+ a", "---", "===", "> q", "$x$", "&lt;"),
+    ],
+)
+def test_text_reads_as_it_was_written(told):
+    """The backslashes and entities are the reader's; what is left is the text."""
+    for escaped in (text(told), cell(told)):
+        plain = html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", escaped))
+        assert plain == told
+        assert not re.search(r"(?<!\\)(?:\\\\)*[`*\[\]|~$<>]", escaped), escaped
+    assert not re.match(r"(#{1,6}|[-+]|\d+[.)])\s|-+$|=+$", text(told))
+
+
+@pytest.mark.parametrize(
+    "told", ["a\nverified: holds", "a\r\n\n## b", "a\u2028b", "a\x85b", "\x0bb"]
+)
+def test_text_makes_no_line_of_its_own(told):
+    for made in (text(told), code(told), cell(told), cell(Markdown(told))):
+        assert len(made.splitlines()) == 1
+
+
+@pytest.mark.parametrize("told", ["a", "`", "``a`", "```\nx", " ", "a`"])
+def test_code_ends_where_it_ends(told):
+    span, lines = code(told), block(told, "python").splitlines()
+    fence = re.match("`+", span)[0]
+    assert not re.search(f"(?<!`){fence}(?!`)", span[len(fence) : -len(fence)])
+    assert lines[0] == f"{lines[-1]}python"
+    assert set(lines[-1]) == {"`"}
+    assert all(lines[-1] not in line for line in lines[1:-1])

@@ -1,14 +1,17 @@
 """The command line: parse, call one function, print, exit code.
 
 Data goes to stdout, talk and progress to stderr. Exit codes: 0 done; 1 could not do what
-was asked; 2 misuse of the command line; 3 ``verify`` found a check that does not hold.
+was asked; 2 misuse of the command line; 3 ``verify`` found a check that does not hold; 70 a
+bug of ptv_hub, which is said as such (``--debug`` shows where).
 Commands import what they need when they run, so that ``--help`` and ``list`` stay fast.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +32,11 @@ from ptv_hub.cli import (
     weights,
     zoo,
 )
+from ptv_hub.cli.talk import tell_error, tell_lines
 from ptv_hub.errors import PtvHubError, UsageError
+
+DEBUG_VARIABLE = "PTV_HUB_DEBUG"
+_BUG = 70  # sysexits.h: an internal software error
 
 app = typer.Typer(
     name="ptv-hub",
@@ -57,6 +64,10 @@ def _options(
         Path | None,
         typer.Option(help="A lock file ('ptv-hub lock'): files it does not name are refused."),
     ] = None,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show where a bug of ptv_hub happened; also PTV_HUB_DEBUG=1."),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and exit.")
     ] = False,
@@ -66,6 +77,8 @@ def _options(
         variable = "PTV_HUB_MANIFESTS"
         before = [os.environ[variable]] if os.environ.get(variable) else []
         os.environ[variable] = os.pathsep.join([*map(str, manifest), *before])
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
     if lock:
         os.environ["PTV_HUB_LOCK"] = str(lock.absolute())
 
@@ -80,11 +93,31 @@ for family in FAMILIES:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # of a name that is no text in its encoding
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except PtvHubError as error:
-        typer.echo(f"ptv-hub: {error}", err=True)
+        tell_error(error)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except BrokenPipeError:  # the reader of a pipe has had enough: `ptv-hub list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:  # the last line of defence: one message, no traceback
+        if os.environ.get(DEBUG_VARIABLE):
+            tell_lines(traceback.format_exc())
+        tell_lines(str(_bug(error)))
+        sys.exit(_BUG)
+
+
+def _bug(error: Exception) -> PtvHubError:
+    """What is said of an error that nobody foresaw."""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return PtvHubError(
+        "ptv-hub: this is a bug of ptv_hub, please report",
+        where=f"{Path(at.filename).name}:{at.lineno}",
+        found=f"{type(error).__name__}: {error}",
+        fix=f"report it with the command and what 'ptv-hub env' says; {DEBUG_VARIABLE}=1 or "
+        "'ptv-hub --debug ...' shows where it happened",
+    )

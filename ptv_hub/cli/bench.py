@@ -19,6 +19,7 @@ from ptv_hub.cli.options import (
     Threads,
 )
 from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.talk import tell, tell_error
 from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import PtvHubError, UsageError
 
@@ -123,11 +124,11 @@ def _measured(model: VideoModel, cases: list[Case]) -> list[dict[str, Any]]:
     reference = None
     for case in cases:
         backend, dtype = case.machine.backend or _EAGER, case.machine.dtype
-        typer.echo(f"{backend} {dtype} ...", err=True)
+        tell(f"{backend} {dtype} ...")
         try:
             found = asdict(measure(model, case))
         except PtvHubError as error:
-            typer.echo(f"ptv-hub: {error}", err=True)
+            tell_error(error)
             continue
         scores = found.pop("scores")
         reference = reference or scores

@@ -8,6 +8,7 @@ import typer
 
 from ptv_hub.cli.options import Json, Names
 from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.talk import put, tell, tell_error
 from ptv_hub.errors import FetchError, UsageError
 
 if TYPE_CHECKING:
@@ -106,10 +107,10 @@ def size(json: Json = False) -> None:
     if json:
         print_json(facts)
         return
-    typer.echo(f"{facts['folder']}: {_count(len(files))}, {_megabytes(facts['bytes'])}")
+    put(f"{facts['folder']}: {_count(len(files))}, {_megabytes(facts['bytes'])}")
     if parts:
         left = _megabytes(facts["leftover_bytes"])
-        typer.echo(
+        put(
             f"and {left} of interrupted downloads: fetching goes on from there,"
             " 'ptv-hub cache clean' removes them"
         )
@@ -148,7 +149,7 @@ def verify(names: Names = None, json: Json = False) -> None:
         result = "changed" if error else "as recorded" if file.pin else "no record"
         rows.append({"model": model, "file": str(file.path), "result": result})
         if error:
-            typer.echo(f"ptv-hub: {error}", err=True)
+            tell_error(error)
     if json:
         print_json(rows)
     else:
@@ -175,7 +176,7 @@ def _verified_address(name: str) -> dict[str, str]:
     try:
         return {**row, "file": str(hub.download(own, progress=False))}
     except HashMismatch as error:
-        typer.echo(f"ptv-hub: {error}", err=True)
+        tell_error(error)
         return {**row, "result": "changed"}
 
 
@@ -248,7 +249,7 @@ def remove(
         print_json([str(file.path) for file in files])
         return
     freed = _megabytes(sum(file.size for file in files))
-    typer.echo(f"removed {_count(len(files))}, {freed}", err=True)
+    tell(f"removed {_count(len(files))}, {freed}")
 
 
 def clean(json: Json = False) -> None:
@@ -264,4 +265,4 @@ def clean(json: Json = False) -> None:
     if json:
         print_json({"files": count, "bytes": freed})
         return
-    typer.echo(f"removed {_count(count)}, {_megabytes(freed)}", err=True)
+    tell(f"removed {_count(count)}, {_megabytes(freed)}")

@@ -11,6 +11,7 @@ import typer
 
 from ptv_hub.cli.options import Data, DatasetName, Json, Limit, Strict, Videos, Workers, part
 from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.talk import tell
 
 if TYPE_CHECKING:
     from ptv_hub.datasets.check import CheckedVideo, DataCheck
@@ -64,7 +65,7 @@ def check(
     if write is not None:
         below = videos or (data if data.is_dir() else data.parent)
         count = write_usable(item, listing, found, write, below)
-        typer.echo(f"written: {write} ({count} videos)", err=True)
+        tell(f"written: {write} ({count} videos)")
     raise typer.Exit(int(strict and bool(found.failures)))
 
 

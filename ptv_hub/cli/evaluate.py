@@ -27,6 +27,7 @@ from ptv_hub.cli.options import (
     part,
 )
 from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.talk import tell
 from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import ConfigError, UsageError
 
@@ -142,7 +143,7 @@ def evaluate(
     protocol = protocol_for(wanted.to_run, views, clip_sampling)
     listing = part(read_listing(item, data, videos=videos), limit, sample, seed)
     for note in listing.notes:
-        typer.echo(f"note: {note}", err=True)
+        tell(f"note: {note}")
     folder = out or Path(f"eval-{item.name}")
     machine = Machine(device=device, backend=backend, dtype=dtype)
     try:
@@ -158,12 +159,12 @@ def evaluate(
             progress=True,
         )
     except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on where it was", err=True)
+        tell("stopped; the same command goes on where it was")
         raise typer.Exit(1) from None
     if found is None:  # another rank than the first: that one reports
         return
     write_report(found, folder)
-    typer.echo(f"written to {folder}: report.html, report.md, result.json, scores.npz", err=True)
+    tell(f"written to {folder}: report.html, report.md, result.json, scores.npz")
     _print(found, json)
     raise typer.Exit(int(strict and found.failed))
 

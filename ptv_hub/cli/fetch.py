@@ -11,6 +11,7 @@ import typer
 
 from ptv_hub.cli.options import All, Json, Names
 from ptv_hub.cli.tables import print_json
+from ptv_hub.cli.talk import put, tell, tell_error
 from ptv_hub.errors import FetchError, UsageError
 
 if TYPE_CHECKING:
@@ -58,13 +59,13 @@ def fetch(
             file = fetch_file(item, progress=sys.stderr.isatty())
         except FetchError as error:  # the other models may be had
             failed = True
-            typer.echo(f"ptv-hub: {error}", err=True)
+            tell_error(error)
             continue
         found.append({"name": item.name, **file.model_dump(mode="json")})
         talk = f"{item.name}: {_whence(file)}, sha256 {file.sha256[:12]}... ({file.vouched_by})"
-        typer.echo(talk, err=True)
+        tell(talk)
         if not json:
-            typer.echo(file.path)
+            put(file.path)
     if json:
         print_json(found)
     if failed:
@@ -112,10 +113,10 @@ def lock(
     files = lockable(artifact for item in wanted for artifact in _files(item))
     write_lock(out, files)
     models = [item.name for item in wanted if any(a.url in files for a in item.artifacts)]
-    typer.echo(f"{out}: {len(files)} files of {len(models)} models", err=True)
+    tell(f"{out}: {len(files)} files of {len(models)} models")
     missing = [item.name for item in wanted if item.name not in models]
     if missing:
-        typer.echo(f"not fetched yet, so not locked: {', '.join(missing)}", err=True)
+        tell(f"not fetched yet, so not locked: {', '.join(missing)}")
 
 
 def _files(item: Entry) -> Sequence[Artifact]:

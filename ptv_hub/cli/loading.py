@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+from ptv_hub.cli.talk import tell
 
 if TYPE_CHECKING:
     from ptv_hub.engines.machine import Machine
@@ -26,5 +26,5 @@ def load_on(machine: Machine, item: Entry, weights: Path | None) -> ActionModel:
     usable_device(machine.device)  # before anything is fetched
     model = run_on(load(item, weights=weights), machine)
     if isinstance(model, OptimizedModel) and model.trials:
-        typer.echo(f"runs on {model.backend}, the fastest with the same scores", err=True)
+        tell(f"runs on {model.backend}, the fastest with the same scores")
     return model

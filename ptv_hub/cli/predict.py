@@ -26,6 +26,7 @@ from ptv_hub.cli.options import (
     Weights,
 )
 from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.talk import tell
 from ptv_hub.cli.videos import Video, VideoRun, rate
 from ptv_hub.cli.which_model import asked_with_videos
 from ptv_hub.errors import UsageError
@@ -122,7 +123,7 @@ def predict(
         )
         if plot is not None:
             draw_timeline(done, video, plot, fps=rate(video, fps), allow_broken=allow_broken)
-            typer.echo(f"wrote {plot}", err=True)
+            tell(f"wrote {plot}")
         return done, done.notes
 
     results = going.each(one)

@@ -9,6 +9,7 @@ import typer
 
 from ptv_hub.cli.options import All, ConfigFile, Json, Name, Opts, Weights
 from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.talk import tell, tell_lines
 from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import UsageError
 
@@ -217,7 +218,7 @@ def site(
     items = entries()
 
     def told(number: int, name: str) -> None:
-        typer.echo(f"[{number}/{len(items)}] {name}", err=True)
+        tell(f"[{number}/{len(items)}] {name}")
 
     pages = write_site(items, out, report=told)
     if json:
@@ -244,7 +245,7 @@ def _push_all(pattern: str, *, private: bool, dry_run: bool, json: bool) -> None
             item, error = result
             failed[item.name] = error
             told = f"{item.name}: {error}"
-        typer.echo(f"[{number}/{len(items)}] {told}", err=True)
+        tell_lines(f"[{number}/{len(items)}] {told}")
     if json:
         print_json({"pushed": done, "failed": {name: str(e) for name, e in failed.items()}})
     else:
@@ -254,9 +255,8 @@ def _push_all(pattern: str, *, private: bool, dry_run: bool, json: bool) -> None
             + [[name, "-", error.what] for name, error in failed.items()],
         )
     if failed:
-        typer.echo(
-            f"{len(failed)} of {len(items)} could not be pushed; the same command tries them again",
-            err=True,
+        tell(
+            f"{len(failed)} of {len(items)} could not be pushed; the same command tries them again"
         )
         raise typer.Exit(1)
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ptv_hub.text import json_text, visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,7 +24,7 @@ def console(*, width_in_a_pipe: int | None = None) -> Console:
 
 def print_json(value: Any) -> None:
     """Write records, lists or dicts to stdout as JSON, indented, UTF-8 as it is."""
-    print(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+    print(json_text(json.dumps(value, default=_plain, indent=2, ensure_ascii=False)))
 
 
 def _plain(value: Any) -> Any:
@@ -42,7 +44,8 @@ def print_table(
 ) -> None:
     """Write a table to stdout; in a pipe as wide as its cells, so that nothing is folded.
 
-    The first column holds names and is never folded; ``right`` names the columns of figures.
+    A cell is one line, and commands no terminal, whoever wrote what is in it. The first column
+    holds names and is never folded; ``right`` names the columns of figures.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -55,17 +58,17 @@ def print_table(
     )
     for index, column in enumerate(columns):
         table.add_column(
-            column,
+            visible(column),
             justify="right" if column in right else "left",
             overflow="fold",
             no_wrap=index == 0,
         )
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible, row))
     out = console(width_in_a_pipe=10_000)
     if title is not None:
         # Not the table's own, which would fold a long path to the table's width.
-        out.print(title, style="bold", soft_wrap=True)
+        out.print(visible(title), style="bold", soft_wrap=True)
     if out.is_terminal:
         out.print(table)
         return

@@ -27,6 +27,7 @@ from ptv_hub.cli.options import (
     Videos,
 )
 from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.talk import put_document
 from ptv_hub.cli.training_talk import Talk, rows
 from ptv_hub.cli.which_model import asked, weights_file
 from ptv_hub.errors import ConfigError, UsageError
@@ -246,7 +247,7 @@ def config(
     settings = Config(entry=item, recipe=recipe_of(item) or _default(item), paths=Paths())
     settings = changed(settings, opts) if opts else settings
     write = to_native_yaml if native else to_yaml
-    typer.echo(write(settings, complete=complete), nl=False)
+    put_document(write(settings, complete=complete).removesuffix("\n"))
 
 
 def _default(item: Entry) -> Recipe:

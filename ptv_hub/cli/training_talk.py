@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ptv_hub.cli.talk import tell
 from ptv_hub.cli.which_model import tell_ignored
 
 if TYPE_CHECKING:
@@ -27,12 +28,11 @@ class Talk:
         if not self.speaks:
             return
         for text in source.notes:
-            typer.echo(f"note: {text}", err=True)
+            tell(f"note: {text}")
         tell_ignored(settings)
-        typer.echo(
+        tell(
             f"{source.entry.name}: {len(source.train)} videos to train on, {len(source.val)} to "
-            f"watch, {source.entry.num_classes} classes",
-            err=True,
+            f"watch, {source.entry.num_classes} classes"
         )
 
     def __call__(self, now: Progress) -> None:

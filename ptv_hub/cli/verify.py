@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ptv_hub.cli.options import All, ConfigFile, Json, Name, Opts, Videos, WeightsFile
+from ptv_hub.cli.talk import put_document, tell, tell_lines
 from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import UsageError
 
@@ -74,7 +75,7 @@ def verify(
     reports = []
     for number, item in enumerate(items, 1):
         if not one:
-            typer.echo(f"[{number}/{len(items)}] {item.name}", err=True)
+            tell(f"[{number}/{len(items)}] {item.name}")
         measured = None
         if data is not None:
             folder = out or Path(f"eval-{item.name}")
@@ -82,13 +83,13 @@ def verify(
         reports.append(run(item, weights=file, spec_only=spec, record=record, data=measured))
     for report in reports:
         if report.unavailable is not None:
-            typer.echo(f"{report.name}: {report.unavailable}", err=True)
+            tell_lines(f"{report.name}: {report.unavailable}")
     if json:
         print_json(reports[0] if one else reports)
     elif markdown and not one:
-        typer.echo(tables.summary_markdown(reports))
+        put_document(tables.summary_markdown(reports))
     elif markdown:
-        typer.echo(tables.markdown(reports[0]))
+        put_document(tables.markdown(reports[0]))
     elif one:
         tables.print_report(reports[0])
     elif spec:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from ptv_hub import markdown as md
 from ptv_hub.cli.tables import console, print_table
-from ptv_hub.markdown import table
+from ptv_hub.text import visible
 from ptv_hub.verification.records import LEVELS, VERDICTS, Check, Verdict, VerifyReport
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _STYLES: dict[Verdict, str] = {
     "holds": "green",
@@ -42,7 +47,6 @@ def print_report(report: VerifyReport) -> None:
     """One entry: a row for each check, the notes below, and what it adds up to."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     table.add_column("level", no_wrap=True)
@@ -55,23 +59,30 @@ def print_report(report: VerifyReport) -> None:
         if before not in (None, check.level):
             table.add_section()
         table.add_row(
-            Text("" if check.level == before else check.level),
-            Text(check.name),
-            Text(_cell(check.expected)),
-            Text(_found(check)),
-            Text(check.verdict, style=_STYLES[check.verdict]),
+            _text("" if check.level == before else check.level),
+            _text(check.name),
+            _text(_cell(check.expected)),
+            _text(_found(check)),
+            _text(check.verdict, style=_STYLES[check.verdict]),
         )
         before = check.level
     out = console(width_in_a_pipe=_WIDTH)
-    out.print(Text(f"{report.name} ({report.dataset})", style="bold"), soft_wrap=True)
+    out.print(_text(f"{report.name} ({report.dataset})", style="bold"), soft_wrap=True)
     if report.weights is not None:
-        out.print(Text(f"{report.weights} ({report.origin})"), soft_wrap=True)
+        out.print(_text(f"{report.weights} ({report.origin})"), soft_wrap=True)
     out.print(table)
     for note, checks in _notes(report).items():
         told = ", ".join(f"{check.level} ({check.name})" for check in checks)
-        out.print(Text(f"{told}: {note}"))
+        out.print(_text(f"{told}: {note}"))
     out.print()
-    out.print(Text(report.claim, style="bold" if report.holds else "bold red"))
+    out.print(_text(report.claim, style="bold" if report.holds else "bold red"))
+
+
+def _text(line: str, style: str = "") -> Text:
+    """A line of text, whoever wrote what is in it."""
+    from rich.text import Text
+
+    return Text(visible(line), style=style)
 
 
 def _notes(report: VerifyReport) -> dict[str, list[Check]]:
@@ -104,7 +115,7 @@ def print_summary(reports: Sequence[VerifyReport]) -> None:
     out = console(width_in_a_pipe=_WIDTH)
     out.print(_LEGEND)
     for line in _failures(reports):
-        out.print(line, style=_STYLES["fails"])
+        out.print(_text(line, style=_STYLES["fails"]))
 
 
 def _failures(reports: Sequence[VerifyReport]) -> list[str]:
@@ -136,9 +147,9 @@ def print_spec(reports: Sequence[VerifyReport]) -> None:
         for check in report.checks:
             if check.verdict == "erratum":
                 told = f"printed {_cell(check.expected)}, found {_cell(check.found)}"
-                out.print(f"erratum, {report.name}: {check.name}: {told}")
+                out.print(_text(f"erratum, {report.name}: {check.name}: {told}"))
     for line in _failures(reports):
-        out.print(line, style=_STYLES["fails"])
+        out.print(_text(line, style=_STYLES["fails"]))
 
 
 def _spec_row(report: VerifyReport) -> list[str]:
@@ -161,20 +172,24 @@ def markdown(report: VerifyReport) -> str:
     """One entry as Markdown, nothing cut short."""
     head = ["level", "check", "expected", "found", "verdict", "note"]
     rows = [
-        [c.level, c.name, c.expected or "-", c.found or "-", f"**{c.verdict}**", c.note or ""]
+        [
+            *(c.level, c.name, c.expected or "-", c.found or "-"),
+            *(md.Markdown(f"**{c.verdict}**"), c.note or ""),
+        ]
         for c in report.checks
     ]
     about = ", ".join(f"{name} {value}" for name, value in report.environment.items())
     used = {check.verdict for check in report.checks}
     meanings = [f"- **{name}**: {what}" for name, what in VERDICTS.items() if name in used]
-    parts = [f"## {report.name} ({report.dataset})", f"{report.claim}."]
+    parts = [f"## {md.text(f'{report.name} ({report.dataset})')}", f"{md.text(report.claim)}."]
     if report.weights is not None:
-        parts.append(f"Weights: `{report.weights}` ({report.origin}).")
-    return "\n\n".join([*parts, table(head, rows), "\n".join(meanings), f"Made with {about}."])
+        parts.append(f"Weights: {md.code(report.weights)} ({md.text(report.origin or '')}).")
+    made = f"Made with {md.text(about)}."
+    return "\n\n".join([*parts, md.table(head, rows), "\n".join(meanings), made])
 
 
 def summary_markdown(reports: Sequence[VerifyReport]) -> str:
     """Many entries as one Markdown table, and the claim of each."""
-    rows = [[f"`{r.name}`", *(r.levels[level] for level in LEVELS)] for r in reports]
-    claims = "\n".join(f"- `{report.name}`: {report.claim}" for report in reports)
-    return f"{table(['name', *LEVELS], rows)}\n\n{claims}"
+    rows = [[md.code(r.name), *(r.levels[level] for level in LEVELS)] for r in reports]
+    claims = "\n".join(f"- {md.code(r.name)}: {md.text(r.claim)}" for r in reports)
+    return f"{md.table(['name', *LEVELS], rows)}\n\n{claims}"

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import typer
 
+from ptv_hub.cli.talk import tell, tell_error
 from ptv_hub.errors import PtvHubError
 
 Video = str | list[str]
@@ -49,18 +50,18 @@ class VideoRun:
                 bar.clear()
                 results.append(done)
                 for note in notes:
-                    typer.echo(f"{video}: {note}", err=True)
+                    tell(f"{video}: {note}")
         return results
 
     def _failed(self, video: Video, error: PtvHubError) -> None:
         name = video if isinstance(video, str) else f"{len(video)} images"
-        typer.echo(f"ptv-hub: {error}", err=True)
+        tell_error(error)
         self.failures.append({"video": name, "error": str(error), "predictions": []})
 
     def end(self) -> None:
         """Exit with 1 if a video could not be done."""
         if self.failures:
-            typer.echo(f"{len(self.failures)} could not be done", err=True)
+            tell(f"{len(self.failures)} could not be done")
             raise typer.Exit(1)
 
 

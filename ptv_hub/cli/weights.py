@@ -9,6 +9,7 @@ import typer
 
 from ptv_hub.cli.options import Json
 from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.talk import put
 
 
 def register(app: typer.Typer) -> None:
@@ -89,7 +90,7 @@ def digest(
     for path in file:
         found[str(path)] = OpenedWeights(hub.local_file(str(path))).digest
         if not json:
-            print(f"{found[str(path)]}  {path}")
+            put(f"{found[str(path)]}  {path}")
     if json:
         print_json([{"file": name, "digest": value} for name, value in found.items()])
 

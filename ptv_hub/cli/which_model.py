@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from ptv_hub.cli.talk import tell
 from ptv_hub.errors import CheckpointError, ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ def _as_it_says(item: Entry, path: Path) -> Entry:
     if own is None or not _same_network(own, item) or _agree(own, item, told):
         return item
     says = f"{own.name}, {own.num_classes} classes, {own.source}"
-    typer.echo(f"{path}: taken for what it says it is: {says}", err=True)
+    tell(f"{path}: taken for what it says it is: {says}")
     return own
 
 
@@ -226,7 +225,7 @@ def _weights_of(paths: Paths, given: str | Path | None) -> Path | None:
     if not paths.test_weights and not last.is_file():
         return None
     found = weights_file(paths.test_weights) if paths.test_weights else last
-    typer.echo(f"weights: {found}", err=True)
+    tell(f"weights: {found}")
     return found
 
 
@@ -246,7 +245,7 @@ def _known(item: Entry, own: Entry | None) -> Entry:
 def tell_ignored(settings: Config) -> None:
     """Say on stderr which keys of a config have no effect here, once."""
     if settings.ignored:
-        typer.echo(f"keys without effect here: {'; '.join(settings.ignored)}", err=True)
+        tell(f"keys without effect here: {'; '.join(settings.ignored)}")
 
 
 def weights_file(weights: str) -> Path:

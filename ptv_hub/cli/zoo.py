@@ -8,6 +8,7 @@ import typer
 
 from ptv_hub.cli.options import Json, RequiredName
 from ptv_hub.cli.tables import print_json, print_table
+from ptv_hub.cli.talk import tell
 from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import UsageError
 
@@ -80,7 +81,7 @@ def list_(
         told = f"{len(rows_left)} rows of these tables are left out"
         typer.echo(f"{told}; 'ptv-hub show ROW' says why", err=True)
     if not found:
-        typer.echo("no model matches; 'ptv-hub list' shows all there are", err=True)
+        tell("no model matches; 'ptv-hub list' shows all there are")
 
 
 def _without_labels(item: Entry) -> dict[str, object]:

@@ -218,12 +218,12 @@ def title(result: EvalResult) -> str:
 
 def markdown(result: EvalResult) -> str:
     """The report as Markdown."""
-    lines = [f"# {title(result)}", ""]
+    lines = [f"# {tables.text(title(result))}", ""]
     for section in _sections(result):
         lines += [f"## {section.title}", ""]
         for part in section.parts:
             if isinstance(part, str):
-                lines += [part, ""]
+                lines += [tables.text(part), ""]
             else:
                 shown = part if isinstance(part, _Table) else _ends(part)
                 lines += [tables.table(shown.columns, shown.rows, right=shown.right), ""]

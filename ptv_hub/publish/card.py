@@ -11,10 +11,11 @@ import re
 import unicodedata
 from pathlib import Path
 
-from ptv_hub import markdown
+from ptv_hub import markdown as md
 from ptv_hub.errors import UsageError
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.publish.card_metadata import is_the_zoos, metadata
+from ptv_hub.text import python_literal, shell_word, visible
 from ptv_hub.verification.records import VerifyReport
 from ptv_hub.zoo.entry import Entry, Paper
 from ptv_hub.zoo.facts import Facts, facts, figures
@@ -47,7 +48,7 @@ def card(
         _measured(item, measured),
         _results(item, told, config, chart, measured),
         _proven(report, config),
-        f"## Preprocessing\n\n{markdown.table(('', ''), told.input)}",
+        f"## Preprocessing\n\n{md.table(('', ''), told.input)}",
         _labels(item),
         _provenance(config),
         _limits(item, measured),
@@ -77,40 +78,36 @@ def _head(item: Entry, told: Facts, report: VerifyReport) -> str:
     # A config's entry names the file it was read from: where that lies is its owner's business.
     source = Path(item.source).name if Path(item.source).is_absolute() else item.source
     lines = [
-        f"# {item.name}",
-        f"{told.summary}. Source: {_plain(source)}; config: `{item.config}`.",
+        f"# {md.text(item.name)}",
+        f"{md.text(told.summary)}. Source: {md.text(source)}; config: {md.code(item.config)}.",
     ]
     if report.caution:
-        lines.append(f"> **Beware: {report.caution}.** No figure below was measured with them.")
+        lines.append(
+            f"> **Beware: {md.text(report.caution)}.** No figure below was measured with them."
+        )
     return "\n\n".join(lines)
 
 
 def _loading(item: Entry, repo_id: str) -> str:
-    spec = item.input
+    spec, address = item.input, f"hf-hub:{repo_id}"
     shape = f"{spec.num_frames}, {spec.crop_size}, {spec.crop_size}"
-    return f"""## Use
-
-```bash
-pip install ptv_hub
-```
-
-```python
-import torch
+    python = f"""import torch
 import ptv_hub
 
-model = ptv_hub.load("hf-hub:{repo_id}")  # eval mode, logits
+model = ptv_hub.load({python_literal(address)})  # eval mode, logits
 clip = torch.zeros(1, 3, {shape})  # what ptv_hub.transform(model) makes of frames
 with torch.inference_mode():
-    logits = model(clip)  # (1, {item.num_classes})
-```
-
-A video as it was evaluated, with all views of the protocol:
-
-```bash
-ptv-hub predict hf-hub:{repo_id} video.mp4
-```
-
-Append `@` and a commit to the address to pin it."""
+    logits = model(clip)  # (1, {item.num_classes})"""
+    return "\n\n".join(
+        [
+            "## Use",
+            md.block("pip install ptv_hub", "bash"),
+            md.block(python, "python"),
+            "A video as it was evaluated, with all views of the protocol:",
+            md.block(f"ptv-hub predict {shell_word(address)} video.mp4", "bash"),
+            "Append `@` and a commit to the address to pin it.",
+        ]
+    )
 
 
 def _measured(item: Entry, measured: EvalResult | None) -> str:
@@ -122,12 +119,13 @@ def _measured(item: Entry, measured: EvalResult | None) -> str:
         ("videos", f"{counts.scored} scored of {counts.listed} listed, {counts.failed} failed"),
         ("views", f"{protocol.num_clips} clips x {protocol.num_crops} crops, {protocol.ensemble}"),
         ("computed in", measured.dtype),
-        ("digest of the list of videos", f"`{measured.videos_digest}`"),
+        ("digest of the list of videos", md.code(measured.videos_digest)),
     ]
-    told = ["## Results, as measured with these weights", markdown.table(("", "measured"), rows)]
+    told = ["## Results, as measured with these weights", md.table(("", "measured"), rows)]
     if measured.differs and item.published is not None:
         told.append("By another protocol than the published one:")
-    told.append("\n".join(f"- {line}" for line in (*measured.differs, *measured.cautions)))
+    cautions = (*measured.differs, *measured.cautions)
+    told.append("\n".join(f"- {md.text(line)}" for line in cautions))
     return "\n\n".join(part for part in told if part)
 
 
@@ -138,8 +136,9 @@ def _results(
         return ""
     told = [
         "## Results, as published",
-        markdown.table(("", "published"), known.published),
-        f"Protocol: {', '.join(row for _, row in known.protocol)}. Source: {item.source}."
+        md.table(("", "published"), known.published),
+        f"Protocol: {md.text(', '.join(row for _, row in known.protocol))}."
+        f" Source: {md.text(item.source)}."
         + ("" if measured else " These figures were not measured anew for this card."),
     ]
     if not is_the_zoos(config):
@@ -151,7 +150,8 @@ def _results(
         told.append("Errata of the published table:")
         told.append(
             "\n".join(
-                f"- `{e.field}`: printed {e.printed}, found {e.found} ({e.reason})"
+                f"- {md.code(e.field)}: "
+                + md.text(f"printed {e.printed}, found {e.found} ({e.reason})")
                 for e in item.errata
             )
         )
@@ -170,9 +170,9 @@ def _proven(report: VerifyReport, config: HubConfig) -> str:
         [
             "## What was verified",
             "By `ptv-hub verify`, on the file that was converted to this one:",
-            markdown.table(("level", "check", "verdict"), rows),
+            md.table(("level", "check", "verdict"), rows),
             "Digest of the tensors, the same in every layout and format:",
-            f"`{config.weights.digest}`",
+            md.code(config.weights.digest),
         ]
     )
 
@@ -181,36 +181,33 @@ def _labels(item: Entry) -> str:
     if not item.labels:
         return f"## Labels\n\n{item.num_classes} classes; the manifest names none of them."
     more = ", ..." if len(item.labels) > 5 else ""
-    shown = ", ".join(f"{i} *{_plain(label)}*" for i, label in enumerate(item.labels[:5]))
+    shown = ", ".join(f"{i} *{md.text(label)}*" for i, label in enumerate(item.labels[:5]))
     return (
         f"## Labels\n\n{item.num_classes} classes, in index order as `id2label` of"
         f" `config.json` and as `model.entry.labels`: {shown}{more}"
     )
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
-
-
 def _provenance(config: HubConfig) -> str:
     origin = config.provenance
     rows = [
         ("weights from", origin.source),
-        ("sha256 of that file", f"`{origin.sha256}`"),
+        ("sha256 of that file", md.code(origin.sha256)),
         ("who vouches for it", origin.vouched_by or "nobody"),
         ("taken for this model by", origin.evidence),
         ("converted by", origin.converted_by),
-        ("this file", f"{config.weights.size:,} bytes, sha256 `{config.weights.sha256}`"),
+        ("this file", f"{config.weights.size:,} bytes, sha256 {config.weights.sha256}"),
         ("layout", f"{config.weights.layout} keys; weights and buffers only, every bit as it was"),
     ]
-    return f"## Provenance\n\n{markdown.table(('', ''), rows)}"
+    return f"## Provenance\n\n{md.table(('', ''), rows)}"
 
 
 def _limits(item: Entry, measured: EvalResult | None) -> str:
+    dataset = md.text(item.dataset)
     limits = [
-        f"It knows the {item.num_classes} classes of {item.dataset} and no others; every video"
+        f"It knows the {item.num_classes} classes of {dataset} and no others; every video"
         " gets scores for them, whatever it shows.",
-        f"What the videos of {item.dataset} show too rarely, or in one light only, it will judge"
+        f"What the videos of {dataset} show too rarely, or in one light only, it will judge"
         " badly. Nothing was examined here in that respect.",
     ]
     known = {} if item.published is None else {"published": item.protocol.num_views}
@@ -231,7 +228,12 @@ def _limits(item: Entry, measured: EvalResult | None) -> str:
 
 
 def _licence(item: Entry) -> str:
-    return f"## Licence\n\n{license_text(item)}"
+    return f"## Licence\n\n{license_markdown(item)}"
+
+
+def license_markdown(item: Entry) -> str:
+    """``license_text`` as Markdown."""
+    return "\n\n".join(map(md.text, license_text(item).split("\n\n")))
 
 
 def license_text(item: Entry) -> str:
@@ -246,23 +248,24 @@ def license_text(item: Entry) -> str:
 def _citation(item: Entry) -> str:
     if item.paper is None:
         return ""
-    return f"## Citation\n\n```bibtex\n{bibtex(item.paper)}\n```"
+    return f"## Citation\n\n{md.block(bibtex(item.paper), 'bibtex')}"
 
 
 def bibtex(paper: Paper) -> str:
     """A BibTeX entry, keyed by the first author's surname and the year."""
     authors = [author.strip() for author in paper.authors.split(",")]
-    surname = unicodedata.normalize("NFKD", authors[0].split()[-1]).encode("ascii", "ignore")
-    key = f"{surname.decode().lower()}{paper.year}"
+    surname = unicodedata.normalize("NFKD", (authors[0].split() or ["anonymous"])[-1])
+    key = f"{re.sub('[^a-z]', '', surname.lower())}{paper.year}"
     fields = {
         "title": f"{{{_tex(paper.title)}}}",  # inner braces keep its capitals
         "author": _tex(" and ".join(authors)),
         "year": str(paper.year),
-        "url": paper.url,
+        "url": re.sub(r"[{}\\\s]", "", paper.url),
     }
     lines = [f"  {name:<6} = {{{value}}}," for name, value in fields.items()]
     return "\n".join([f"@misc{{{key},", *lines, "}"])
 
 
 def _tex(text: str) -> str:
-    return re.sub(r"([&%$#_])", r"\\\1", text)
+    """Text as TeX shows it; a brace or a backslash would end the field, or begin a command."""
+    return re.sub(r"([&%$#_])", r"\\\1", re.sub(r"[{}\\]", "", visible(text)))

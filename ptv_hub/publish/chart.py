@@ -10,9 +10,9 @@ import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Literal, NamedTuple
 
+from ptv_hub.html import escape
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.facts import METRICS
 

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ptv_hub import markdown
 from ptv_hub._version import __version__
 from ptv_hub.errors import CheckpointError, DataError, FetchError, PtvHubError, UsageError
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.fetching import cache, hub
 from ptv_hub.files import atomic_write, write_text
-from ptv_hub.publish.card import card, license_text
+from ptv_hub.publish.card import card, license_markdown
 from ptv_hub.publish.card_metadata import require_valid
 from ptv_hub.publish.chart import Chart, accuracy_against_flops, png
 from ptv_hub.publish.upload import Pushed, upload
@@ -88,7 +89,8 @@ def prepare(
     text = card(item, config, report, repo_id=repo_id, chart=chart is not None, measured=measured)
     require_valid(text)
     write_text(folder / CARD_FILE, text)
-    write_text(folder / LICENSE_FILE, f"# Licence of {item.name}\n\n{license_text(item)}\n")
+    licence = f"# Licence of {markdown.text(item.name)}\n\n{license_markdown(item)}\n"
+    write_text(folder / LICENSE_FILE, licence)
     if chart is not None:
         with atomic_write(folder / CHART_FILE) as temporary:
             temporary.write_bytes(png(chart))

@@ -12,6 +12,7 @@ from PIL import Image
 from typer.main import get_command
 
 import ptv_hub
+from ptv_hub import markdown
 from ptv_hub.cli import app
 from ptv_hub.errors import ManifestError, UsageError
 from ptv_hub.evaluation.result import Counts, EvalResult, Metrics
@@ -95,7 +96,7 @@ def test_its_figures_are_the_manifests(item):
     assert f"{spec.num_frames}, {spec.crop_size}, {spec.crop_size})" in text
     assert f"{item.num_classes} classes" in text
     for erratum in item.errata:
-        assert f"printed {erratum.printed}, found {erratum.found}" in text
+        assert markdown.text(f"printed {erratum.printed}, found {erratum.found}") in text
     assert bibtex(item.paper) in text
     assert item.artifacts[0].url in text
     assert "not stated by their owners" in text

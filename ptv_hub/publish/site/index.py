@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 from ptv_hub._version import __version__
-from ptv_hub.html import Html, element, page
+from ptv_hub.html import Html, element, escape, page
 from ptv_hub.publish.chart import accuracy_against_flops, svg
 from ptv_hub.publish.site.model import verdict
 from ptv_hub.publish.site.style import LIST_SCRIPT, STYLE

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ptv_hub.html import Html, element, page, table
 from ptv_hub.publish.card import bibtex, license_text
 from ptv_hub.publish.site.style import COPY_SCRIPT, STYLE
+from ptv_hub.text import python_literal, shell_word
 from ptv_hub.verification.records import VERDICTS, Check
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.facts import facts
@@ -20,8 +21,8 @@ def model_page(item: Entry, checks: Sequence[Check]) -> str:
         element("p", f"{known.summary}. In the zoo: {item.zoo_name} ({item.config})."),
         element("h2", "Use"),
         _code(_python(item)),
-        _code(f"ptv-hub predict {item.name} video.mp4"),
-        _code(f"ptv-hub fetch {item.name}\nptv-hub verify {item.name}"),
+        _code(f"ptv-hub predict {shell_word(item.name)} video.mp4"),
+        _code(f"ptv-hub fetch {shell_word(item.name)}\nptv-hub verify {shell_word(item.name)}"),
         element("h2", "Published"),
         table(["", "as published"], known.published or [("nothing", "")], right=["as published"]),
         element("h2", "Verified for this page"),
@@ -61,7 +62,7 @@ def _python(item: Entry) -> str:
             "import torch",
             "import ptv_hub",
             "",
-            f'model = ptv_hub.load("{item.name}")  # eval mode, logits',
+            f"model = ptv_hub.load({python_literal(item.name)})  # eval mode, logits",
             f"clip = torch.zeros({shape})  # what ptv_hub.transform(model) makes of frames",
             "with torch.inference_mode():",
             f"    logits = model(clip)  # (1, {item.num_classes})",
