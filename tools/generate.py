@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ptv_hub.markdown import table
+from ptv_hub.markdown import code, table
 from ptv_hub.verification.records import VerifyReport
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.facts import METRICS
@@ -73,7 +73,7 @@ def _cells(item: Entry, metrics: list[str]) -> list[str]:
         return f"{getattr(published, field):.2f}" + ("*" if f"published.{field}" in starred else "")
 
     return [
-        f"`{item.name}`",
+        code(item.name),
         item.arch,
         item.depth,
         item.pretrain or "-",

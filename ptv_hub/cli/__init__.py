@@ -62,7 +62,7 @@ def _options(
     ] = None,
     lock: Annotated[
         Path | None,
-        typer.Option(help="A lock file ('ptv-hub lock'): files it does not name are refused."),
+        typer.Option(help="A lock file ('ptv-hub lock'): what it does not name is not fetched."),
     ] = None,
     debug: Annotated[
         bool,

@@ -95,14 +95,14 @@ def size(json: Json = False) -> None:
 
         ptv-hub cache size
     """
-    from ptv_hub.fetching.cache import cached_files, folder, leftovers
+    from ptv_hub.fetching.cache import cached_files, folder, leftovers, size_of
 
     files, parts = cached_files(), leftovers()
     facts: dict[str, Any] = {
         "folder": str(folder()),
         "files": len(files),
         "bytes": sum(file.size for file in files),
-        "leftover_bytes": sum(path.stat().st_size for path in parts),
+        "leftover_bytes": size_of(parts),
     }
     if json:
         print_json(facts)

@@ -130,6 +130,7 @@ def evaluate(
     from ptv_hub.evaluation.loop import evaluate as run
     from ptv_hub.evaluation.report import write_report
     from ptv_hub.inference.predict import protocol_for
+    from ptv_hub.zoo.names import file_name
 
     wanted = asked(name, opts, config=config, weights=weights)
     item, data, videos = wanted.entry, data or wanted.data, videos or wanted.videos
@@ -144,7 +145,7 @@ def evaluate(
     listing = part(read_listing(item, data, videos=videos), limit, sample, seed)
     for note in listing.notes:
         tell(f"note: {note}")
-    folder = out or Path(f"eval-{item.name}")
+    folder = out or Path(f"eval-{file_name(item.name)}")
     machine = Machine(device=device, backend=backend, dtype=dtype)
     try:
         found = run(

@@ -67,6 +67,7 @@ def verify(
     from ptv_hub.verification.accuracy import Data
     from ptv_hub.verification.walk import verify as run
     from ptv_hub.zoo.manifest import all_entries
+    from ptv_hub.zoo.names import file_name
 
     items, file = all_entries(), None
     if one:
@@ -78,7 +79,7 @@ def verify(
             tell(f"[{number}/{len(items)}] {item.name}")
         measured = None
         if data is not None:
-            folder = out or Path(f"eval-{item.name}")
+            folder = out or Path(f"eval-{file_name(item.name)}")
             measured = Data(data, videos, folder, max(1, (os.cpu_count() or 2) // 2))
         reports.append(run(item, weights=file, spec_only=spec, record=record, data=measured))
     for report in reports:

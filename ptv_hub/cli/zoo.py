@@ -130,25 +130,33 @@ def show(
     known = facts(item)
     rows = [*known.model, *known.input, *known.protocol]
     rows += [(f"published {name}", told) for name, told in known.published]
-    rows += [(f"file ({a.zoo} zoo)", _artifact(a)) for a in item.artifacts]
+    rows += [(f"file ({_home(a)})", _artifact(a)) for a in item.artifacts]
     rows += [(f"erratum ({field})", told) for field, told in known.errata]
     rows += [(f"licence, {name}", told) for name, told in known.licence]
     print_table([item.name, ""], [*rows, *known.paper])
 
 
+def _home(artifact: Artifact) -> str:
+    """Whose the file is: a zoo's, or the very repository's that speaks of it."""
+    from ptv_hub.zoo.repository import is_address
+
+    return "its own" if is_address(artifact.base_url) else f"{artifact.zoo} zoo"
+
+
 def _artifact(artifact: Artifact) -> str:
     """The file's address, its hash, and who vouches for that."""
+    from ptv_hub.fetching.addresses import shown
     from ptv_hub.fetching.cache import expectation
 
-    expected = expectation(artifact)
+    expected, url = expectation(artifact), shown(artifact.url)
     if expected is None:
-        return f"{artifact.url} (the lock file does not name it)"
+        return f"{url} (the lock file does not name it)"
     if expected.sha256:
-        return f"{artifact.url} (sha256 {expected.sha256[:12]}..., {expected.vouched_by})"
+        return f"{url} (sha256 {expected.sha256[:12]}..., {expected.vouched_by})"
     if artifact.sha256_begins:
         begins = f"sha256 begins with {artifact.sha256_begins}: {artifact.hash_source}"
-        return f"{artifact.url} ({begins})"
-    return f"{artifact.url} (nobody vouches for a hash; the first use here will pin it)"
+        return f"{url} ({begins})"
+    return f"{url} (nobody vouches for a hash; the first use here will pin it)"
 
 
 def env(json: Json = False) -> None:

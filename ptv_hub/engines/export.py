@@ -22,6 +22,7 @@ from ptv_hub.errors import ExportError, PtvHubError, UsageError, WriteError
 from ptv_hub.models.builders import VideoModel, activated
 from ptv_hub.models.digest import digest
 from ptv_hub.zoo.entry import Record
+from ptv_hub.zoo.names import file_name
 
 
 class Exported(Record):
@@ -103,7 +104,7 @@ def export(
 
 
 def _target(model: VideoModel, target: Format, out: str | os.PathLike[str] | None) -> Path:
-    out = Path(out if out is not None else f"{model.entry.name}{target.suffix}")
+    out = Path(out if out is not None else f"{file_name(model.entry.name)}{target.suffix}")
     if out.suffix != target.suffix:
         raise UsageError(
             f"the suffix of a {target.name} file is another one",

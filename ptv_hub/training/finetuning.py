@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ptv_hub.zoo.entry import Entry, License, SegmentSampling
+from ptv_hub.zoo.names import name_of
 from ptv_hub.zoo.pyslowfast import Config, Paths, changed
 from ptv_hub.zoo.recipe import Recipe, recipe_of
 
@@ -78,7 +79,7 @@ def _same_scale(before: Config, after: Config, unasked: Config) -> Config:
 
 
 def _name(output: str) -> str:
-    return os.path.basename(os.path.abspath(output)).lower() or "finetuned"
+    return name_of(os.path.basename(os.path.abspath(output)).lower() or "finetuned")
 
 
 def _own(entry: Entry, name: str) -> Entry:

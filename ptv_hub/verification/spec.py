@@ -5,6 +5,7 @@ from __future__ import annotations
 from ptv_hub.verification.cost import Cost, count
 from ptv_hub.verification.records import Check
 from ptv_hub.zoo.entry import Entry, Published
+from ptv_hub.zoo.repository import own_file, stated_by
 
 
 def check_spec(entry: Entry) -> list[Check]:
@@ -62,6 +63,7 @@ def _parameters(entry: Entry, cost: Cost) -> Check:
         verdict=verdict,
         expected=None if stated is None else f"{stated:,}",
         found=f"{cost.params:,}",
+        note=None if stated is None or own_file(entry) is None else stated_by(entry),
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ptv_hub.verification.initialisation import at_initialisation
 from ptv_hub.verification.records import Check, Verdict
 from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.repository import stated_by
 
 
 def check_tensors(
@@ -44,7 +45,7 @@ def _digest(entry: Entry, found: str) -> Check:
         note = "nobody has stated the digest of these weights"
         return _check("digest", "unknown", found=found, note=note)
     verdict: Verdict = "holds" if entry.digest == found else "fails"
-    return _check("digest", verdict, expected=entry.digest, found=found, note="the manifest")
+    return _check("digest", verdict, expected=entry.digest, found=found, note=stated_by(entry))
 
 
 def _header(digest: str, stated: str) -> Check:

@@ -20,6 +20,8 @@ from ptv_hub.containers.torch_zip import pickle_in
 from ptv_hub.errors import CheckpointError
 from ptv_hub.weights import checkpoint
 from ptv_hub.weights.checkpoint import Checkpoint
+from ptv_hub.zoo.claims import without_vouchers
+from ptv_hub.zoo.documents import parse_yaml
 from ptv_hub.zoo.entry import Entry, first_fault
 
 RECORD = "ptv_hub"
@@ -119,8 +121,8 @@ def _config(file: Checkpoint) -> dict[str, object]:
     import yaml
 
     try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError:
+        config = parse_yaml(text)
+    except (yaml.YAMLError, ValueError):
         return {}
     return config if isinstance(config, dict) else {}
 
@@ -160,8 +162,11 @@ def recorded_in(file: Checkpoint) -> Entry | None:
     if record is None:
         return None
     try:
-        return Entry.model_validate_json(record["entry"])
-    except (KeyError, TypeError, ValidationError) as error:
+        if not (isinstance(record, Mapping) and isinstance(record.get("entry"), str)):
+            raise TypeError("no text of an entry")
+        item = without_vouchers(Entry.model_validate_json(record["entry"]))
+        return item.model_copy(update={"digest": None})  # nor does it vouch for its own tensors
+    except (TypeError, ValidationError) as error:
         raise CheckpointError(
             "a checkpoint's record of its model cannot be understood",
             where=file.path,

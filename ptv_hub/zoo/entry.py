@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import Self
 
+from ptv_hub.zoo.names import Below, Line, Name
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -60,18 +62,18 @@ def _item(data: object, step: int | str) -> object:
 class ArtifactRow(Record):
     """One file that can be fetched, as a manifest's row names it."""
 
-    zoo: str
+    zoo: Line
     """Which collection it belongs to: ``pyslowfast`` or ``official``, or a name of one's own."""
-    layout: str
+    layout: Line
     """Key scheme of the file, a name of ``layouts.LAYOUTS``."""
-    path: str
+    path: Below
     """Address of the file below the manifest's ``base_url``."""
     size: Annotated[int, Field(gt=0)] | None = None
     """Bytes, null where nobody has stated them."""
     sha256: Sha256 | None = None
     sha256_begins: Annotated[str, Field(pattern=r"^[0-9a-f]{8,63}$")] | None = None
     """The first digits of the file's sha256, where its owner states no more than these."""
-    hash_source: str | None = None
+    hash_source: Line | None = None
     """Who vouches for size and hash; null exactly when there is neither."""
 
     @model_validator(mode="after")
@@ -89,7 +91,7 @@ class ArtifactRow(Record):
 class Artifact(ArtifactRow):
     """One file that can be fetched."""
 
-    base_url: str
+    base_url: Line
     """The address that ``PTV_HUB_MIRROR`` stands in for, without a final slash."""
 
     @property
@@ -213,7 +215,7 @@ class Published(Record):
     in training mode (PySlowFast), or its 2 of one in eval mode (MMAction2)."""
     decimals: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (2, 2)
     """How many decimals the table prints of GFLOPs and of parameters."""
-    url: str
+    url: Line
     """The row's link, as printed."""
 
     @property
@@ -227,18 +229,18 @@ class Published(Record):
 class Erratum(Record):
     """A figure of the table that does not hold: shown with both numbers, never hidden."""
 
-    field: str
+    field: Line
     """The field of the entry, dotted: ``published.gflops``."""
-    printed: str
-    found: str
-    reason: str
+    printed: Line
+    found: Line
+    reason: Line
 
 
 class License(Record):
     """What the owners state, and what they do not."""
 
-    code: str
-    weights: str | None = None
+    code: Line
+    weights: Line | None = None
     note: str = ""
 
     @property
@@ -252,10 +254,10 @@ class License(Record):
 
 
 class Paper(Record):
-    title: str
-    authors: str
+    title: Line
+    authors: Line
     year: int
-    url: str
+    url: Line
 
 
 Depth = Literal[50, 101, 152]
@@ -323,17 +325,17 @@ class LeftOut(Record):
 class EntryRow(Record):
     """One row of a manifest: an entry but for what its manifest says of all its rows."""
 
-    name: str
+    name: Name
     """The hub name: ``slowfast_r50``."""
-    zoo_name: str
+    zoo_name: Line
     """Base name of the file and of the config: ``SLOWFAST_8x8_R50``."""
-    config: str
+    config: Line
     """Path of PySlowFast's config, without suffix: ``Kinetics/pytorchvideo/SLOWFAST_8x8_R50``."""
-    arch: str
+    arch: Line
     """As in the table: ``SlowFast``."""
-    depth: str
+    depth: Line
     """As in the table: ``R50``; of an X3D its size: ``XS``."""
-    pretrain: str | None = None
+    pretrain: Line | None = None
     """Data set the training began from; null for none."""
     frame_length: Annotated[int, Field(gt=0)]
     """As in the table, of the slow pathway."""
@@ -374,13 +376,13 @@ class EntryRow(Record):
 class Entry(EntryRow):
     """One model of the zoo, with everything that its weights need to be used rightly."""
 
-    dataset: str
+    dataset: Line
     """Name of the data set the weights were trained for: ``kinetics400``."""
-    labels: tuple[str, ...]
+    labels: tuple[Line, ...]
     """Class names in index order; empty where the manifest gives none."""
     artifacts: tuple[Artifact, ...]
     license: License
-    source: str
+    source: Line
     """Where the row was read."""
 
     @property

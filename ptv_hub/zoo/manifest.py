@@ -18,7 +18,9 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from ptv_hub.errors import AmbiguousName, ManifestError, NotServed, UnknownName
+from ptv_hub.zoo.documents import read_json
 from ptv_hub.zoo.entry import Entry, EntryRow, LeftOut, License, Record, first_faults
+from ptv_hub.zoo.names import Line
 
 MANIFESTS_VARIABLE = "PTV_HUB_MANIFESTS"
 
@@ -28,13 +30,13 @@ class ManifestFile(Record):
 
     schema_: str | None = Field(None, alias="$schema")
     schema_version: Literal[1]
-    dataset: str
+    dataset: Line
     """Name of the data set of all rows, for lists and for telling equal names apart."""
     title: str
-    labels: str | tuple[str, ...] = ()
+    labels: Line | tuple[Line, ...] = ()
     """Class names in index order: a text file beside the manifest, one a line, or a list."""
-    base_url: str = Field(pattern=r"^(https?|file)://.*[^/]$")
-    source: str
+    base_url: Line = Field(pattern=r"^(https?|file)://.*[^/]$")
+    source: Line
     license: License
     zoo: str | None = None
     """Name of the collection, for ``list --zoo``; null for one that a plain list shows."""
@@ -71,13 +73,13 @@ def read_manifest(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
 def read_file(path: Path) -> ManifestFile:
     """A manifest as it stands in its file. Raises ManifestError, as ``read_manifest``."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError("a manifest cannot be read", where=path, found=error) from error
+        raw = read_json(path)
     except json.JSONDecodeError as error:
         raise ManifestError(
             "a manifest is not JSON", where=f"{path}:{error.lineno}:{error.colno}", found=error.msg
         ) from error
+    except (OSError, ValueError) as error:
+        raise ManifestError("a manifest cannot be read", where=path, found=error) from error
     try:
         return ManifestFile.model_validate(raw)
     except ValidationError as error:

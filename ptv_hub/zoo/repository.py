@@ -8,11 +8,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from ptv_hub.zoo.entry import Artifact, Entry, Record
+from ptv_hub.zoo.claims import without_vouchers
+from ptv_hub.zoo.entry import Artifact, Entry, Record, Sha256
+from ptv_hub.zoo.names import Line
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -29,26 +31,26 @@ HUB, FOLDER = "hf-hub:", "local-dir:"
 class WeightsFile(Record):
     """What ``model.safetensors`` is."""
 
-    layout: str = "official"
-    size: int
+    layout: Line = "official"
+    size: Annotated[int, Field(gt=0)]
     """Bytes."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: Sha256
+    digest: Sha256
     """Over the tensors (``digest.py``): the same in every layout and format."""
 
 
 class Provenance(Record):
     """Where the weights of a repository came from."""
 
-    source: str
+    source: Line
     """The address they were fetched from, or the name of a local file."""
-    sha256: str
+    sha256: Sha256
     """Of the source file, before it was converted."""
-    vouched_by: str | None
+    vouched_by: Line | None
     """Who vouches for that hash; null where nobody does."""
-    evidence: str
+    evidence: Line
     """On what grounds the file is taken to be this model's."""
-    converted_by: str
+    converted_by: Line
 
 
 class HubConfig(Record):
@@ -82,9 +84,12 @@ class HubConfig(Record):
         )
 
     def restored(self, address: str) -> Entry:
-        """The entry, with the repository's own file before those of its zoo."""
+        """The entry, with the repository's own file before those of its zoo.
+
+        That others vouch for it is not taken from here (``claims``).
+        """
         labels = tuple(self.id2label[index] for index in range(len(self.id2label)))
-        item = Entry.model_validate({**self.entry, "labels": labels})
+        item = without_vouchers(Entry.model_validate({**self.entry, "labels": labels}))
         own = Artifact(
             zoo=address.partition(":")[0],
             layout=self.weights.layout,
@@ -101,6 +106,11 @@ def own_file(item: Entry) -> Artifact | None:
     """The file beside the config that an entry was read from; ``None`` of a manifest's entry."""
     first = next(iter(item.artifacts), None)
     return first if first is not None and is_address(first.base_url) else None
+
+
+def stated_by(item: Entry) -> str:
+    """Who says what an entry says of its digest and its parameters."""
+    return "the manifest" if own_file(item) is None else "its own config"
 
 
 def is_address(name: object) -> bool:

@@ -154,7 +154,8 @@ def test_a_manifest_of_ones_own_may_hold_any_text(tmp_path):
         source = path.read_text(encoding="utf-8")
         assert "<script>alert" not in source
         assert path.parent in (tmp_path / "new" / "folder", tmp_path / "new" / "folder" / "models")
-    assert Page(pages[0]).links.count("models/a_b.html") == 1
+    links = {link for link in Page(pages[0]).links if link.startswith("models/a_b")}
+    assert len(links) == 2
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from ptv_hub.publish.site.model import model_page
 from ptv_hub.verification.records import Check
 from ptv_hub.verification.spec import check_spec
 from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.names import file_name
 
 
 def write_site(
@@ -49,10 +49,10 @@ def write_site(
 
 
 def _file_names(items: Sequence[Entry]) -> dict[str, str]:
-    """Name of an entry -> address of its page; names of one's own manifest may hold anything."""
+    """Name of an entry -> address of its page."""
     found: dict[str, str] = {}
     for item in items:
-        stem = re.sub(r"[^A-Za-z0-9._-]", "_", item.name)
+        stem = file_name(item.name)
         taken = {address.casefold() for address in found.values()}
         while f"models/{stem}.html".casefold() in taken:
             stem += "_"

@@ -21,6 +21,7 @@ from ptv_hub.zoo.entry import (
     X3DSpec,
     first_faults,
 )
+from ptv_hub.zoo.names import name_of
 from ptv_hub.zoo.pyslowfast import table
 from ptv_hub.zoo.pyslowfast.models import ARCHS, MODELS
 from ptv_hub.zoo.pyslowfast.values import Values, read
@@ -136,7 +137,7 @@ def _entry(values: Values, path: Path) -> Entry:
         alpha = spec.slowfast_alpha or 1
         data = values["TRAIN.DATASET"]
         return Entry(
-            name=path.stem.lower(),
+            name=name_of(path.stem.lower()),
             zoo_name=path.stem,
             config=_config_path(path),
             arch=ARCHS[builder.name],

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import yaml
 
 from ptv_hub.errors import ConfigError, UsageError
+from ptv_hub.zoo.documents import parse_yaml
 
 BASE = "_BASE_"
 
@@ -120,8 +121,8 @@ def _tree(path: Path, on_the_way: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in on_the_way:
         raise ConfigError(f"{BASE} leads back to the same file", where=path)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
+        tree = parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise ConfigError(
             "a config cannot be read",
             where=path,
@@ -172,7 +173,7 @@ def _checked(key: str, value: object, where: object) -> tuple[str, Any]:
         )
     default = known[key]
     for candidate in (value, _spelled(value)):
-        if _number(default) and type(candidate) is int:
+        if _number(default) and type(candidate) is int and abs(candidate) < 2**1000:
             return key, float(candidate)
         if _same_type(default, candidate):
             return key, list(candidate) if isinstance(candidate, tuple) else candidate
@@ -207,5 +208,5 @@ def _spelled(value: object) -> object:
     words = {"true": True, "false": False, "null": None}
     try:
         return words[value] if value in words else ast.literal_eval(value)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return value

@@ -1,0 +1,30 @@
+"""What an entry may say that no manifest here says: a repository, or a checkpoint, brought it.
+
+Whoever wrote it can write that others vouch for it. That a zoo has a file, that somebody published
+a hash of it or a figure, is believed of the manifests alone, which users name themselves.
+"""
+
+from __future__ import annotations
+
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.manifest import entries
+
+
+def without_vouchers(item: Entry) -> Entry:
+    """The entry with those files, published figures and errata only that a manifest has as well."""
+    known = entries()
+    files = {artifact for other in known for artifact in other.artifacts}
+    published = item.published is not None and any(_publishes(other, item) for other in known)
+    return item.model_copy(
+        update={
+            "artifacts": tuple(artifact for artifact in item.artifacts if artifact in files),
+            "published": item.published if published else None,
+            "errata": item.errata if published else (),
+        }
+    )
+
+
+def _publishes(known: Entry, item: Entry) -> bool:
+    """Whether what the entry says was published is what the manifest says of the same model."""
+    told = ("name", "builder", "input", "dataset", "num_classes", "published", "errata")
+    return all(getattr(known, field) == getattr(item, field) for field in told)
