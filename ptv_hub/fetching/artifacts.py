@@ -11,8 +11,9 @@ from typing import NoReturn
 
 from ptv_hub.errors import FetchError, HashMismatch, OfflineError, WriteError
 from ptv_hub.fetching import cache, hub, offline
+from ptv_hub.fetching.addresses import shown
 from ptv_hub.fetching.cache import Allowed, CachedFile, Pin
-from ptv_hub.fetching.completeness import HEAD, broken, is_page
+from ptv_hub.fetching.completeness import broken
 from ptv_hub.fetching.download import download, without_login
 from ptv_hub.fetching.part import Report, discard
 from ptv_hub.files import sha256_of
@@ -95,7 +96,7 @@ def _told(found: Fetched, entry: Entry, reasons: dict[str, str]) -> Fetched:
     preferred = entry.artifacts[0]
     if found.artifact == preferred:
         return found
-    why = f"{preferred.url}: {reasons[preferred.url]}"
+    why = f"{shown(preferred.url)}: {reasons[preferred.url]}"
     log.warning("%s: using the file of the %s zoo (%s)", entry.name, found.artifact.zoo, why)
     return found.model_copy(update={"second_choice": why})
 
@@ -106,12 +107,12 @@ def _nothing(entry: Entry, allowed: list[Allowed], reasons: dict[str, str]) -> F
             f"the manifest names no file with weights of {entry.name}",
             fix="load it with weights=FILE, or pretrained=False",
         )
-    told = "; ".join(f"{without_login(_address(a))}: {reasons[a.url]}" for a in entry.artifacts)
+    told = "; ".join(f"{shown(_address(a))}: {reasons[a.url]}" for a in entry.artifacts)
     if not allowed:
         return FetchError(
             f"the lock file names no file of {entry.name}",
             where=f"{os.environ[cache.LOCK_VARIABLE]} (from {cache.LOCK_VARIABLE} or --lock)",
-            expected=" or ".join(a.url for a in entry.artifacts),
+            expected=" or ".join(shown(a.url) for a in entry.artifacts),
             fix="write it anew with 'ptv-hub lock' where the model has been fetched",
         )
     if variable := offline.forbidden_by():
@@ -152,7 +153,14 @@ def _from_cache(wanted: Allowed) -> Fetched | None:
     if file is None:
         return None
     as_hashed = cache.is_as_hashed(file)
-    sha256 = pin.sha256 if as_hashed and pin is not None else sha256_of(file.path)
+    try:
+        sha256 = pin.sha256 if as_hashed and pin is not None else sha256_of(file.path)
+    except FileNotFoundError:
+        return None  # another process removed it
+    except OSError as trouble:
+        raise FetchError(
+            "a file of the cache cannot be read", where=file.path, found=trouble.strerror or trouble
+        ) from trouble
     right = expected.sha256 in (None, sha256) and wanted.artifact.may_be(sha256)
     if right and expected.size in (None, file.size):
         if not as_hashed:  # put there by hand, copied with another time stamp, or used first
@@ -175,9 +183,10 @@ def _from_cache(wanted: Allowed) -> Fetched | None:
 
 def _sound(file: CachedFile) -> bool:
     """Whether a file that nobody vouches for can be a checkpoint at all."""
-    with open(file.path, "rb") as opened:
-        page = is_page(opened.read(HEAD))
-    return file.size > 0 and not page and broken(file.path) is None
+    try:
+        return broken(file.path) is None
+    except OSError:
+        return False
 
 
 def _try_to_record(file: CachedFile, sha256: str) -> Pin | None:
@@ -185,7 +194,7 @@ def _try_to_record(file: CachedFile, sha256: str) -> Pin | None:
     source = file.pin.source if file.pin else "put into the cache by hand"
     try:
         return cache.record(file.key, cache.pin_of(file.path, sha256, source))
-    except WriteError:
+    except (WriteError, FileNotFoundError):
         # A cache that others keep for us to read: hashed again next time.
         log.info("%s: the cache cannot be written; its pin is not recorded", file.path)
         return file.pin

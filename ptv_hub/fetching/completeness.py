@@ -25,6 +25,9 @@ def broken(path: Path) -> UnreadableFile | None:
     """
     with open(path, "rb") as file:
         head = file.read(HEAD)
+    if not begins_as_checkpoint(head):
+        what = "an empty file" if not head else "no checkpoint, by its first bytes"
+        return UnreadableFile(what, where=path, found=None if not head else ascii(head[:16]))
     try:
         if head.startswith(archive.BEGINS):
             whole = Archive(path, mapped(path))
@@ -41,6 +44,17 @@ def broken(path: Path) -> UnreadableFile | None:
     return None
 
 
+def begins_as_checkpoint(head: bytes) -> bool:
+    """Whether a file that begins so may be one: a zip archive, a safetensors file, a pickle."""
+    if head.startswith(archive.BEGINS) or safetensors_header.begins(head):
+        return True
+    return head[:1] == b"\x80" and head[1:2] in _PROTOCOLS
+
+
+_PROTOCOLS = (b"\x02", b"\x03", b"\x04", b"\x05")
+_TELLING = 16
+"""Bytes that tell every beginning of a checkpoint from another."""
+
 PAGE_TAGS = (b"<!doctype", b"<html", b"<head", b"<body", b"<script", b"<?xml", b"<error", b"<!--")
 
 
@@ -51,11 +65,11 @@ def is_page(head: bytes, content_type: str = "") -> bool:
     return start.startswith(PAGE_TAGS) or (text and "html" in content_type.lower())
 
 
-def refuse_page(partial: Partial, head: bytes, where: str, content_type: str = "") -> None:
-    """Discard what is a web page.
+def refuse_other(partial: Partial, head: bytes, where: str, content_type: str = "") -> None:
+    """Discard what is a web page, or begins as no checkpoint does.
 
     Raises:
-        FetchError: it was one.
+        FetchError: it was one, or did.
     """
     if is_page(head, content_type):
         partial.discard()
@@ -65,6 +79,15 @@ def refuse_page(partial: Partial, head: bytes, where: str, content_type: str = "
             expected="a checkpoint",
             found=ascii(head[:60].decode("utf-8", "replace")),
             fix="log in to the network, if it asks for that, or set PTV_HUB_MIRROR",
+        )
+    if len(head) > _TELLING and not begins_as_checkpoint(head):
+        partial.discard()
+        raise FetchError(
+            "the server sent something else in place of the file",
+            where=where,
+            expected="a checkpoint: a zip archive, a safetensors file, or a pickle",
+            found=ascii(head[:60].decode("utf-8", "replace")),
+            fix="look at what it is; another mirror (PTV_HUB_MIRROR) may have the file",
         )
 
 

@@ -14,7 +14,8 @@ from urllib.request import url2pathname
 from requests.utils import get_auth_from_url, urldefragauth
 
 from ptv_hub.errors import FetchError, HashMismatch
-from ptv_hub.fetching.completeness import HEAD, broken, refuse_page, refuse_size
+from ptv_hub.fetching.addresses import shown
+from ptv_hub.fetching.completeness import HEAD, broken, refuse_other, refuse_size
 from ptv_hub.fetching.http import persist
 from ptv_hub.fetching.part import CHUNK, Partial, Report
 
@@ -42,36 +43,50 @@ def download(
         WriteError: the disk is full, or the file cannot be written.
     """
     login, url = get_auth_from_url(url), without_login(url)
+    try:
+        return _one_part(url, login, part, size, sha256, report)
+    except _Mixed as error:
+        # The beginning may come from another file, or be damaged; only a whole try can tell.
+        log.warning("%s: %s; fetching it whole", shown(url), error)
+    try:
+        return _one_part(url, login, part, size, sha256, report)
+    except _Mixed as error:
+        raise error.reason from error
+
+
+class _Mixed(Exception):
+    """What came in more than one answer is not the file, and is gone."""
+
+    def __init__(self, reason: FetchError) -> None:
+        self.reason = reason
+        super().__init__(reason.what)
+
+
+def _one_part(
+    url: str,
+    login: tuple[str, str],
+    part: Path,
+    size: int | None,
+    sha256: str | None,
+    report: Report | None,
+) -> str:
     partial = Partial(part, url, vouched=sha256 is not None)
     try:
         found = _bring(url, login, partial, size, report)
-        trouble = _trouble(partial)
-        if partial.joined and (trouble or not found.startswith(sha256 or "")):
-            # The beginning may come from another file; only a whole try can tell.
-            log.warning("%s: the resumed file is not the expected one; fetching it whole", url)
-            partial.restart()
-            found = _bring(url, login, partial, size, report)
-            trouble = _trouble(partial)
-        if trouble:
-            trouble = f"{trouble}, after {partial.size} bytes"
-            partial.discard()
-            raise FetchError(
-                "the file is broken where it comes from",
-                where=url,
-                expected="a whole file",
-                found=trouble,
-                fix="try again later, or another mirror (PTV_HUB_MIRROR)",
-            )
         if not found.startswith(sha256 or ""):
             arrived = partial.size
             partial.discard()
             raise HashMismatch(
                 "the bytes are not the expected ones",
-                where=url,
+                where=shown(url),
                 expected=f"sha256 {sha256}",
                 found=f"sha256 {found}, {arrived} bytes",
             )
         return found
+    except FetchError as error:
+        if partial.joined and partial.discarded:
+            raise _Mixed(error) from error
+        raise
     finally:
         partial.close()
 
@@ -90,17 +105,21 @@ def _bring(
         persist(url, login, partial, size, report)
     # Once more, of the whole: a page may have come in drops, a length may have been a lie.
     with open(partial.path, "rb") as file:
-        refuse_page(partial, file.read(HEAD), url)
-    refuse_size(partial, partial.size, size, url)
+        refuse_other(partial, file.read(HEAD), shown(url))
+    refuse_size(partial, partial.size, size, shown(url))
+    trouble = broken(partial.path)
+    if trouble is not None:
+        told = ": ".join(filter(None, (trouble.what, trouble.found)))
+        found = f"{told}, after {partial.size} bytes"
+        partial.discard()
+        raise FetchError(
+            "the file is broken where it comes from",
+            where=shown(url),
+            expected="a whole file",
+            found=found,
+            fix="try again later, or another mirror (PTV_HUB_MIRROR)",
+        )
     return partial.sha256()
-
-
-def _trouble(partial: Partial) -> str | None:
-    """What shows that the file is broken; a resumed one may be of two files."""
-    if not partial.size:
-        return "an empty file"
-    error = broken(partial.path)
-    return None if error is None else ": ".join(filter(None, (error.what, error.found)))
 
 
 def _copy(url: str, partial: Partial, size: int | None, report: Report | None) -> None:

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import email.utils
 import functools
 import http.client
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import requests
 import urllib3
 
 from ptv_hub._version import __version__
-from ptv_hub.errors import FetchError, TruncatedFile
-from ptv_hub.fetching.completeness import HEAD, broken, refuse_page, refuse_size
+from ptv_hub.errors import FetchError, HashMismatch, TruncatedFile
+from ptv_hub.fetching import headers as said
+from ptv_hub.fetching.addresses import origin, redirected, shown
+from ptv_hub.fetching.completeness import HEAD, broken, refuse_other, refuse_size
+from ptv_hub.fetching.connection import Watch, session
 from ptv_hub.fetching.part import Partial, Report
 from ptv_hub.fetching.patience import Again, Patience, in_words, unreachable, wanted_patience
+from ptv_hub.fetching.unpacking import FORMS, Unpacker
 
 log = logging.getLogger("ptv_hub")
 
 ARRIVAL = 1 << 18
 """Bytes taken from the network at once, at most; more only makes the system clear more memory."""
+
+MOST_STATED = 64 << 30
+"""Bytes of a file whose length the server states, at most."""
+MOST_UNSTATED = 4 << 30
+"""Bytes of a file whose length nobody states: the zoo's largest has an eighth of it."""
+
+REDIRECTS = 10
+"""One after another, at most."""
 
 REFUSALS = {
     401: "the server asks for a login",
@@ -32,6 +44,7 @@ REFUSALS = {
     410: "the file is gone",
 }
 RETRIED = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
+_MOVED = {301, 302, 303, 307, 308}
 
 
 def persist(
@@ -47,47 +60,98 @@ def persist(
     patience = wanted_patience()
     failures = 0
     furthest = partial.size
-    with requests.Session() as session:
-        if any(login):
-            session.auth = login
-        while True:
-            try:
-                return _one_try(session, url, partial, size, patience, report)
-            except Again as trouble:
-                # Measured against the furthest ever: a server that knows no ranges and always
-                # drops at the same place brings bytes each time, and nothing new.
-                least = min(patience.slowest, (partial.total or 0) // 100 or patience.slowest)
-                forward = partial.size - furthest >= least and not trouble.stalled
-                furthest = max(furthest, partial.size)
-                failures = 0 if forward else failures + 1
-                if failures >= patience.tries:
-                    raise _given_up(url, partial, trouble, failures) from trouble
-                # Jitter, so that many clients of a server in trouble do not return together.
-                pause = patience.pause_s * 2 ** max(0, failures - 1) * random.uniform(0.75, 1.25)
-                log.info("%s: %s; trying again", url, trouble.reason)
-                time.sleep(max(trouble.wait_s, pause))
+    watch = Watch()
+    try:
+        with session(watch) as talks:
+            asking = _Asking(talks, watch, url, login, patience)
+            while True:
+                try:
+                    return _one_try(asking, partial, size, report)
+                except Again as trouble:
+                    # Measured against the furthest ever: a server that knows no ranges and always
+                    # drops at the same place brings bytes each time, and nothing new.
+                    least = min(patience.slowest, (partial.total or 0) // 100 or patience.slowest)
+                    forward = partial.size - furthest >= least and not trouble.stalled
+                    furthest = max(furthest, partial.size)
+                    failures = 0 if forward else failures + 1
+                    if failures >= patience.tries:
+                        raise _given_up(url, partial, trouble, failures) from trouble
+                    # Jitter, so that many clients of a server in trouble do not return together.
+                    pause = patience.pause_s * 2 ** max(0, failures - 1)
+                    log.info("%s: %s; trying again", shown(url), trouble.reason)
+                    time.sleep(max(trouble.wait_s, pause * random.uniform(0.75, 1.25)))
+    finally:
+        watch.close()
 
 
 def _given_up(url: str, partial: Partial, trouble: Again, failures: int) -> FetchError:
     kept = ""
-    if partial.resumable:
+    if not partial.resumable:
+        partial.restart()  # nobody can go on from it
+    else:
         kept = f"the {partial.size} bytes that arrived are kept: the next try goes on from there; "
     return FetchError(
         f"a file could not be fetched, after {failures} tries",
-        where=url,
+        where=shown(url),
         found=trouble.reason,
         fix=f"{kept}check the network and its proxies (HTTPS_PROXY), or set PTV_HUB_MIRROR",
     )
 
 
-def _one_try(
-    session: requests.Session,
-    url: str,
-    partial: Partial,
-    size: int | None,
-    patience: Patience,
-    report: Report | None,
-) -> None:
+@dataclass(frozen=True)
+class _Asking:
+    """How a file is asked for, the same in every try."""
+
+    talks: requests.Session
+    watch: Watch
+    url: str
+    login: tuple[str, str]
+    patience: Patience
+
+    def __call__(self, headers: Mapping[str, str]) -> requests.Response:
+        """The answer to a request, after all redirects; its body is not read.
+
+        Raises:
+            Again, FetchError: there is none, or it sends us where we do not go.
+        """
+        url = self.url
+        for _ in range(REDIRECTS + 1):
+            response = self._one(url, headers)
+            if response.status_code not in _MOVED:
+                return response
+            response.close()
+            url = redirected(url, response.headers.get("Location"))
+        raise Again("the server sends us round in circles (too many redirects)")
+
+    def _one(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+        # A login is for the origin that it was given for, and for no other.
+        mine = any(self.login) and origin(url) == origin(self.url)
+        patience = self.patience
+        self.watch.give(patience.connect_s + patience.headers_s)
+        try:
+            return self.talks.get(
+                url,
+                headers=dict(headers),
+                auth=self.login if mine else None,
+                stream=True,
+                allow_redirects=False,
+                timeout=(patience.connect_s, patience.silence_s),
+            )
+        except (
+            requests.exceptions.RequestException,
+            urllib3.exceptions.HTTPError,
+            http.client.HTTPException,
+            OSError,
+            ValueError,
+        ) as error:
+            if self.watch.struck:
+                raise Again("the server's answer does not begin in time", stalled=True) from error
+            raise unreachable(shown(url), error) from error
+        finally:
+            self.watch.rest()
+
+
+def _one_try(asking: _Asking, partial: Partial, size: int | None, report: Report | None) -> None:
     if partial.complete:
         return
     # Identity: ranges and lengths count the bytes of the file, not of a compressed form.
@@ -98,28 +162,23 @@ def _one_try(
             headers["If-Range"] = partial.validator
     else:
         partial.restart()
-    try:
-        response = session.get(
-            url, headers=headers, stream=True, timeout=(patience.connect_s, patience.silence_s)
-        )
-    except requests.exceptions.RequestException as error:
-        raise unreachable(url, error) from error
-    with response:
-        _judge(response, url, partial, patience)
-        _receive(response, url, partial, size, patience, report)
+    with asking(headers) as response:
+        _judge(response, partial, asking)
+        _receive(response, partial, size, asking, report)
 
 
-def _judge(response: requests.Response, url: str, partial: Partial, patience: Patience) -> None:
+def _judge(response: requests.Response, partial: Partial, asking: _Asking) -> None:
     """Go on with an answer that brings bytes, and set the part up for them."""
+    url, patience = shown(asking.url), asking.patience
     status, headers = response.status_code, response.headers
-    answer = f"HTTP {status} {response.reason or ''}".strip()
-    encoding = headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
+    answer = f"HTTP {status} {(response.reason or '')[:200]}".strip()
+    encoding = said.encoding(headers.get("Content-Encoding"))
+    if encoding not in ("identity", *FORMS):
         raise FetchError(
             "the server sends the file in an encoding we did not ask for",
             where=url,
             expected="identity",
-            found=encoding,
+            found=encoding[:200],
         )
     if status == 206 and not partial.continues(headers, encoding):
         partial.restart()
@@ -135,7 +194,7 @@ def _judge(response: requests.Response, url: str, partial: Partial, patience: Pa
         partial.restart()
         raise Again(f"{answer}: what is here is no part of what the server has")
     if status in RETRIED:
-        wait = _retry_after(headers.get("Retry-After"))
+        wait = said.retry_after(headers.get("Retry-After"))
         if wait > patience.longest_pause_s:
             raise FetchError(
                 "the server asks to come back later",
@@ -146,53 +205,41 @@ def _judge(response: requests.Response, url: str, partial: Partial, patience: Pa
         raise Again(answer, wait_s=wait)
     raise FetchError(
         REFUSALS.get(status, "the server gives no file"),
-        where=url if response.url == url else f"{url} (redirected to {response.url})",
+        where=url if response.url == asking.url else f"{url} (redirected to {_place(response)})",
         expected="HTTP 200",
         found=answer,
         fix="if you have a copy, set PTV_HUB_MIRROR to where it is, or load it with weights=FILE",
     )
 
 
-def _retry_after(value: str | None) -> float:
-    """Seconds that the header asks for, given as a number or as a date; 0 for none."""
-    if value is None:
-        return 0.0
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return 0.0
+def _place(response: requests.Response) -> str:
+    return shown(response.url)
 
 
 def _receive(
     response: requests.Response,
-    url: str,
     partial: Partial,
     size: int | None,
-    patience: Patience,
+    asking: _Asking,
     report: Report | None,
 ) -> None:
     """Write the body to the part as it arrives."""
-    read = _reader(response, partial.encoded)
+    url, patience = shown(asking.url), asking.patience
     content_type = response.headers.get("Content-Type", "")
+    most = _most(partial, size, url)
     partial.make_room()
     head = b"" if partial.size == 0 else None
     mark, there = time.monotonic(), partial.size
-    while True:
-        try:
-            chunk = read(ARRIVAL)
-        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            raise Again(in_words(error)) from error
-        if not chunk:
-            break
+    for chunk in _arriving(response, partial, asking):
         if head is not None:  # before more of it arrives; a page may come in drops
             head += chunk[:HEAD]
-            refuse_page(partial, head, response.url or url, content_type)
+            refuse_other(partial, head, _place(response), content_type)
             if len(head) >= HEAD:
                 refuse_size(partial, partial.total, size, url)
                 head = None
         partial.write(chunk)
+        if partial.size > most:
+            _refuse_longer(partial, size, most, url)
         if report:
             report(partial.size, partial.total, len(chunk))
         now = time.monotonic()
@@ -213,15 +260,79 @@ def _is_cut(partial: Partial) -> bool:
     return isinstance(broken(partial.path), TruncatedFile)
 
 
-def _reader(response: requests.Response, encoded: bool) -> Callable[[int], bytes]:
+def _most(partial: Partial, size: int | None, url: str) -> int:
+    """The bytes that are taken at most."""
+    total = partial.total
+    if total is not None and total > MOST_STATED:
+        partial.discard()
+        raise FetchError(
+            "the server states a length that no weights have",
+            where=url,
+            expected=f"at most {MOST_STATED} bytes",
+            found=f"{total} bytes",
+        )
+    if size is not None:
+        return size
+    return MOST_UNSTATED if total is None else total
+
+
+def _refuse_longer(partial: Partial, size: int | None, most: int, url: str) -> None:
+    """Raise for a file that has grown beyond what it may be; a stated length too short is told
+    when the answer ends."""
+    if size is None and partial.total is not None:
+        return
+    partial.discard()
+    if size is not None:
+        raise HashMismatch(
+            "the file has not the expected size",
+            where=url,
+            expected=f"{size} bytes",
+            found=f"more than {size} bytes",
+        )
+    raise FetchError(
+        "the server sends without end",
+        where=url,
+        expected=f"at most {most} bytes of a file whose length nobody states",
+        found="more",
+    )
+
+
+def _arriving(response: requests.Response, partial: Partial, asking: _Asking) -> Iterator[bytes]:
+    """The body's bytes as they arrive, unpacked."""
+    read = _reader(response)
+    form = said.encoding(response.headers.get("Content-Encoding"))
+    unpack = Unpacker(form, shown(asking.url)) if partial.encoded else None
+    while True:
+        asking.watch.give(asking.patience.window_s)
+        try:
+            chunk = read(ARRIVAL)
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            if asking.watch.struck:
+                raise Again("the server all but fell silent", stalled=True) from error
+            raise Again(in_words(error)) from error
+        finally:
+            asking.watch.rest()
+        if not chunk:
+            break
+        if unpack is None:
+            yield chunk
+            continue
+        try:
+            yield from unpack(chunk)
+        except FetchError:
+            partial.discard()
+            raise
+    if asking.watch.struck or (unpack is not None and not unpack.ended):
+        raise Again("the connection ended early", stalled=asking.watch.struck)
+
+
+def _reader(response: requests.Response) -> Callable[[int], bytes]:
     """A function that returns what has arrived instead of waiting for as much as it may.
 
     A killed process then loses nothing, and a slow server is seen to be slow.
     """
     raw: Any = response.raw
     if hasattr(raw, "read1"):
-        return functools.partial(raw.read1, decode_content=encoded)
-    if encoded:  # urllib3 1 cannot do both
-        return functools.partial(raw.read, decode_content=True)
-    reader: Callable[[int], bytes] = raw._fp.read1
+        return functools.partial(raw.read1, decode_content=False)
+    reader: Callable[[int], bytes] = raw._fp.read1  # urllib3 1
     return reader

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from ptv_hub.errors import (
 from ptv_hub.fetching import cache, hub_errors, offline
 from ptv_hub.fetching.hub_errors import Refusal
 from ptv_hub.files import sha256_of
+from ptv_hub.zoo.documents import read_json
 from ptv_hub.zoo.entry import Artifact, Entry, first_faults
 from ptv_hub.zoo.manifest import find
 from ptv_hub.zoo.repository import CONFIG_FILE, FOLDER, HUB, WEIGHTS_FILE, HubConfig, is_address
@@ -71,7 +71,7 @@ def read_config(address: str) -> tuple[HubConfig, Entry]:
         # huggingface_hub's cache keeps commits apart: what else is read comes from the same one.
         place = place._replace(revision=path.parent.name)
     try:
-        config = HubConfig.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        config = HubConfig.model_validate(read_json(path))
         return config, config.restored(place.address)
     except OSError as error:
         raise ManifestError("a config cannot be read", where=path, found=error) from error

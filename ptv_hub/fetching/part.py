@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import queue
-import re
 import shutil
+import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from ptv_hub.errors import FetchError, WriteError
+from ptv_hub.fetching import headers as said
 from ptv_hub.files import write_text
 from ptv_hub.zoo.entry import Record
 
@@ -63,12 +66,14 @@ class Partial:
         self.encoded = False
         self.joined = False
         """Whether the bytes came in more than one answer, by proofs that a bad server may break."""
+        self.discarded = False
+        """Whether the bytes were given up as wrong."""
         self._vouched = vouched
         self._state = State(url=url)
         self._hasher = _Hasher()
         with _writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "ab", buffering=0)  # noqa: SIM115  (closed by close())
+            self._file = _own_file(path)
             self.size = self._file.tell()
         state = self._read_state()
         if state is not None and state.url == url:
@@ -114,33 +119,29 @@ class Partial:
     def begin(self, headers: Mapping[str, str], encoding: str) -> None:
         """A whole file follows: forget what was here, write down what this is."""
         self.restart()
-        self.encoded = encoding not in ("identity", "")
+        self.encoded = encoding != "identity"
         if self.encoded:
             return  # lengths and validators speak of the compressed form: no resuming
-        length = headers.get("Content-Length", "")
         self._state = State(
             url=self.url,
             etag=headers.get("ETag"),
             last_modified=headers.get("Last-Modified"),
-            total=int(length) if length.isdigit() else None,
+            total=said.length(headers.get("Content-Length")),
         )
         write_text(state_path(self.path), self._state.model_dump_json(), fix=FIX)
 
     def continues(self, headers: Mapping[str, str], encoding: str) -> bool:
         """Whether an answer 206 goes on exactly where the part ends, with the same file."""
-        given = re.fullmatch(
-            r"bytes (\d+)-(\d+)/(\d+|\*)", headers.get("Content-Range", "").strip()
-        )
-        if given is None or encoding not in ("identity", ""):
+        given = said.content_range(headers.get("Content-Range"))
+        if given is None or encoding != "identity":
             return False
-        start, _, total = given.groups()
-        if int(start) != self.size or self.size == 0:
+        if given.start != self.size or self.size == 0:
             return False
         state = self._state
-        if total != "*":
-            if state.total not in (None, int(total)):
+        if given.total is not None:
+            if state.total not in (None, given.total):
                 return False
-            self.total = int(total)
+            self.total = given.total
         for name, known in (("ETag", state.etag), ("Last-Modified", state.last_modified)):
             if known is not None and headers.get(name) not in (None, known):
                 return False
@@ -190,12 +191,29 @@ class Partial:
         self.close()
         discard(self.path)
         self.size = 0
+        self.discarded = True
 
     def close(self) -> None:
         self._hasher.stop()
         self._file.close()
         if self.size == 0:
             discard(self.path)
+
+
+def _own_file(path: Path) -> FileIO:
+    """The file, to append to, made if it is not there; a link in its place is nobody's part."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    flags |= getattr(os, "O_NONBLOCK", 0)  # a pipe in its place would wait for a reader
+    for _ in range(2):
+        if path.is_symlink():
+            path.unlink(missing_ok=True)
+        descriptor = os.open(path, flags, 0o666)
+        facts = os.fstat(descriptor)
+        if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
+            return FileIO(descriptor, "ab")
+        os.close(descriptor)
+        path.unlink()  # another name of a file that is not ours to write
+    raise FileExistsError(errno.EEXIST, "another process puts links in the place of the file")
 
 
 @contextmanager

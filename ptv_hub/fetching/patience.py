@@ -12,6 +12,7 @@ import requests
 import urllib3
 
 from ptv_hub.errors import FetchError
+from ptv_hub.fetching.addresses import without_secrets
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Patience:
     """Before the second try; doubled each time, as long as nothing new arrives."""
     longest_pause_s: float = 60.0
     """A server that asks for a longer one (Retry-After) is not waited for."""
+    headers_s: float = 15.0
+    """From the connection to the end of an answer's headers, drop by drop."""
     slowest: int = 1024
     """Bytes a second, over ``window_s``; a slower connection is given up."""
     window_s: float = 30.0
@@ -65,7 +68,7 @@ class Again(Exception):
         super().__init__(reason)
 
 
-def unreachable(url: str, error: requests.exceptions.RequestException) -> Exception:
+def unreachable(url: str, error: Exception) -> Exception:
     """The error of a request without an answer: one more try where that can help."""
     if isinstance(_innermost(error), ssl.SSLCertVerificationError):
         return FetchError(
@@ -78,8 +81,14 @@ def unreachable(url: str, error: requests.exceptions.RequestException) -> Except
         requests.exceptions.ConnectionError,
         requests.exceptions.Timeout,
         requests.exceptions.ChunkedEncodingError,
+        urllib3.exceptions.ProtocolError,
+        urllib3.exceptions.TimeoutError,
+        http.client.HTTPException,
     )
-    if isinstance(error, passing):
+    of_the_system = isinstance(error, OSError) and not isinstance(
+        error, requests.exceptions.RequestException
+    )
+    if isinstance(error, passing) or of_the_system:
         return Again(in_words(error))
     return FetchError("a file could not be fetched", where=url, found=in_words(error))
 
@@ -99,7 +108,7 @@ def in_words(error: BaseException) -> str:
         return "the connection ended early"
     text = str(reason) or type(reason).__name__
     # urllib3 begins with the repr of its own objects: "HTTPConnection(...): Failed to ..."
-    return re.sub(r"^<?[\w.]+\([^)]*\)>?: |^<[^>]*>: ", "", text)
+    return without_secrets(re.sub(r"^<?[\w.]+\([^)]*\)>?: |^<[^>]*>: ", "", text))[:300]
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -70,7 +70,8 @@ def run(monkeypatch, capfd):
 
 def artifact(url: str) -> Artifact:
     base, _, path = url.rpartition("/")
-    return Artifact(base_url=base, path=path, zoo="own", layout="official")
+    # Past the door, which lets few of them in.
+    return Artifact.model_construct(base_url=base, path=path, zoo="own", layout="official")
 
 
 # ------------------------------------------------------------------ places
@@ -91,7 +92,7 @@ def test_a_place_names_host_and_path():
 
 addresses = st.builds(
     "{}://{}/{}".format,
-    st.sampled_from(["https", "file"]),
+    st.sampled_from(["https", "http", "file"]),
     st.sampled_from(["", "a.org", "a.org:80", "a.org%3A80", "user:secret@b.org"]),
     st.text(alphabet="aB./%?=:+&\\ é", min_size=1, max_size=12),
 )
@@ -112,10 +113,11 @@ def test_two_addresses_have_two_places(one, other):
 
 
 def canonical(url: str) -> str:
-    """What makes two addresses one: not the scheme (but for files), nor the fragment or login."""
+    """What makes two addresses one: all but the fragment and the login."""
     parts = urlsplit(artifact(url).url)
     query = f"?{parts.query}" if parts.query else ""
-    return (parts.netloc.rpartition("@")[2] or "file:") + "/" + parts.path[1:] + query
+    scheme = f"{parts.scheme}@" if parts.scheme != "https" and parts.netloc else ""
+    return scheme + (parts.netloc.rpartition("@")[2] or "file:") + "/" + parts.path[1:] + query
 
 
 @pytest.mark.parametrize("suffix", [".part", ".part.json", ".lock", ".tmp"])

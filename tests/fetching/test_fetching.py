@@ -831,7 +831,7 @@ def test_too_small_a_disk_is_said_before_it_is_full(server, monkeypatch):
 
 
 def test_a_disk_that_fills_up_is_said_and_nothing_is_left(server, monkeypatch):
-    monkeypatch.setattr("ptv_hub.fetching.part.open", _full_disk, raising=False)
+    monkeypatch.setattr("ptv_hub.fetching.part.FileIO", _full_disk)
     assert "the disk is full" in fails(model(server), WriteError)
 
 
@@ -845,7 +845,7 @@ def test_a_disk_too_full_to_note_what_a_part_is_of_is_said_and_nothing_is_left(s
     assert "PTV_HUB_CACHE" in text
 
 
-class _full_disk(io.FileIO):  # noqa: N801  (stands in for the builtin `open`)
+class _full_disk(io.FileIO):  # noqa: N801  (stands in for `FileIO`)
     """A file that takes 100000 bytes, then says what a full disk says."""
 
     def __init__(self, path, mode="r", buffering=-1):

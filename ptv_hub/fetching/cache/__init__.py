@@ -9,6 +9,7 @@ from ptv_hub.fetching.cache.contents import (
     leftovers,
     look_up,
     remove,
+    size_of,
 )
 from ptv_hub.fetching.cache.pinned import Pin, forget, pin_of, pins, record
 from ptv_hub.fetching.cache.places import CACHE_VARIABLE, PART_SUFFIX, folder, key, location, locked
@@ -56,5 +57,6 @@ __all__ = [
     "read_lock",
     "record",
     "remove",
+    "size_of",
     "write_lock",
 ]

@@ -1,13 +1,19 @@
-"""What lies in the cache: whole files, and what interrupted downloads left; and its removal."""
+"""What lies in the cache: whole files, and what interrupted downloads left; and its removal.
+
+Other processes fetch and remove meanwhile: what vanishes while it is looked at was not there.
+"""
 
 from __future__ import annotations
 
+import os
+import stat
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ptv_hub.errors import HashMismatch, WriteError
+from ptv_hub.errors import FetchError, HashMismatch, WriteError
 from ptv_hub.fetching.cache.pinned import Pin, pins
 from ptv_hub.fetching.cache.places import HOUSEKEEPING, PART_SUFFIX, folder, locked
 from ptv_hub.fetching.cache.vouching import Allowed
@@ -30,14 +36,33 @@ class CachedFile(Record):
 
 def look_up(file: Allowed) -> CachedFile | None:
     """The file if it lies in the cache whole; its pin says what it was when hashed."""
-    if not file.path.is_file():
+    size = _size(file.path)
+    return (
+        None if size is None else CachedFile(key=file.key, path=file.path, size=size, pin=file.pin)
+    )
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file; ``None`` where there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
         return None
-    return CachedFile(key=file.key, path=file.path, size=file.path.stat().st_size, pin=file.pin)
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else None
+
+
+def _below(root: Path) -> list[Path]:
+    """All that lies below a folder, in order."""
+    # os.walk passes over what vanishes; Path.rglob raises for it.
+    return sorted(Path(at) / name for at, _, names in os.walk(root) for name in names)
 
 
 def is_as_hashed(file: CachedFile) -> bool:
     """Whether the file is, by size and time stamp, still the one whose hash is recorded."""
-    facts = file.path.stat()
+    try:
+        facts = file.path.stat()
+    except OSError:
+        return False
     pin = file.pin
     return pin is not None and (facts.st_size, facts.st_mtime_ns) == (pin.size, pin.mtime_ns)
 
@@ -46,13 +71,12 @@ def cached_files() -> list[CachedFile]:
     """All whole files of the cache, by key."""
     root, known = folder(), pins()
     result = []
-    for path in sorted(root.rglob("*")):
-        if path.parent == root or not path.is_file() or path.name.endswith(HOUSEKEEPING):
+    for path in _below(root):
+        if path.parent == root or path.name.endswith(HOUSEKEEPING):
             continue
-        name = path.relative_to(root).as_posix()
-        result.append(
-            CachedFile(key=name, path=path, size=path.stat().st_size, pin=known.get(name))
-        )
+        name, size = path.relative_to(root).as_posix(), _size(path)
+        if size is not None:
+            result.append(CachedFile(key=name, path=path, size=size, pin=known.get(name)))
     return result
 
 
@@ -62,7 +86,12 @@ def leftovers() -> list[Path]:
     Locks are not among them: removing one for which somebody waits would let two in.
     """
     suffixes = tuple(suffix for suffix in HOUSEKEEPING if suffix != ".lock")
-    return [p for p in sorted(folder().rglob("*")) if p.is_file() and p.name.endswith(suffixes)]
+    return [path for path in _below(folder()) if path.name.endswith(suffixes)]
+
+
+def size_of(paths: Iterable[Path]) -> int:
+    """Bytes of files, those that are still there."""
+    return sum(_size(path) or 0 for path in paths)
 
 
 def remove(file: CachedFile) -> None:
@@ -98,7 +127,7 @@ def clean() -> tuple[int, int]:
 
 
 def _removed(path: Path) -> int:
-    size = path.stat().st_size
+    size = path.lstat().st_size
     _unlink(path)
     return size
 
@@ -111,8 +140,18 @@ def _unlink(path: Path) -> None:
 
 
 def damaged(file: CachedFile) -> HashMismatch | None:
-    """Read the file again from start to end; the error if it is not what was recorded."""
-    found = sha256_of(file.path)
+    """Read the file again from start to end; the error if it is not what was recorded.
+
+    A file that has vanished is not damaged. Raises FetchError where it cannot be read.
+    """
+    try:
+        found = sha256_of(file.path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise FetchError(
+            "a file of the cache cannot be read", where=file.path, found=error.strerror or error
+        ) from error
     if file.pin is None or found == file.pin.sha256:
         return None
     return HashMismatch(

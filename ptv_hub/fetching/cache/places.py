@@ -1,13 +1,14 @@
 """Where fetched files lie: a folder, a place in it for each address, a lock for each place.
 
-A file's place below the cache folder is its canonical address, host and path, so that the
-equal base names of the zoos and data sets never meet; a mirror changes where bytes come
-from, never where they lie.
+A file's place below the cache folder is its canonical address (``key``), so that the equal
+base names of the zoos and data sets never meet; a mirror changes where bytes come from, never
+where they lie.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,9 +45,14 @@ def folder() -> Path:
 
 
 def key(artifact: Artifact) -> str:
-    """Host and path of the canonical address, fit for file names; no two addresses share one."""
+    """Host and path of the canonical address, fit for file names; no two addresses share one.
+
+    Of addresses that are not of https the scheme as well: ``http@host/path``.
+    """
     address = urlsplit(artifact.url)
     host = address.netloc.rpartition("@")[2] or "file:"
+    if address.scheme != "https" and address.netloc:
+        host = f"{address.scheme}@{host}"
     rest = address.path.removeprefix("/") + (f"?{address.query}" if address.query else "")
     return "/".join(_segment(s) for s in (host, *rest.split("/")))
 
@@ -58,6 +64,11 @@ def _segment(text: str) -> str:
     if f"{dot}{suffix}" in HOUSEKEEPING or f"{stem}{dot}{suffix}".endswith(HOUSEKEEPING):
         dot = "%2E"
     return f"{stem}{dot}{suffix}"
+
+
+def key_without_scheme(artifact: Artifact) -> str:
+    """The key that version 0.1 gave to an address, whatever its scheme."""
+    return re.sub(r"^\w+@", "", key(artifact))
 
 
 def location(artifact: Artifact) -> Path:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from ptv_hub.errors import FetchError, HashMismatch
 from ptv_hub.fetching.cache.pinned import Pin, pins
-from ptv_hub.fetching.cache.places import key, location
+from ptv_hub.fetching.cache.places import folder, key, key_without_scheme
 from ptv_hub.files import write_text
 from ptv_hub.zoo.entry import Artifact, Record, Sha256, first_fault
 
@@ -98,14 +98,23 @@ def _allowed(
     expected = _expectation(artifact, lock, known)
     if expected is None:
         return None
-    name = key(artifact)
+    name = _key(artifact, known)
     return Allowed(
         artifact=artifact,
         key=name,
-        path=location(artifact),
+        path=folder() / name,
         expected=expected,
         pin=known.get(name),
     )
+
+
+def _key(artifact: Artifact, known: dict[str, Pin]) -> str:
+    """The artifact's key, or the one that version 0.1 pinned its file under."""
+    old, name = key_without_scheme(artifact), key(artifact)
+    pin = known.get(old)
+    # 0.1 fetched it: then the pin names this address, or the mirror that stood in for it.
+    was_here = old != name and name not in known and pin is not None
+    return old if was_here and pin is not None and pin.source == artifact.url else name
 
 
 def expectation(artifact: Artifact) -> Expectation | None:
@@ -143,7 +152,7 @@ def _without_lock(artifact: Artifact, known: dict[str, Pin]) -> Expectation:
         return Expectation(
             sha256=artifact.sha256, size=artifact.size, vouched_by=artifact.hash_source
         )
-    pin = known.get(key(artifact))
+    pin = known.get(_key(artifact, known))
     if pin is None:
         return Expectation(size=artifact.size, vouched_by=artifact.hash_source)
     # Not the pin's size: a changed file is fetched whole, so that the error can show both hashes.
@@ -157,7 +166,7 @@ def lockable(artifacts: Iterable[Artifact]) -> dict[str, LockedFile]:
     known = pins()
     files = {}
     for artifact in artifacts:
-        item, pin = _without_lock(artifact, known), known.get(key(artifact))
+        item, pin = _without_lock(artifact, known), known.get(_key(artifact, known))
         if item.sha256 is None or item.vouched_by is None:
             continue
         size = pin.size if pin is not None and pin.sha256 == item.sha256 else item.size
