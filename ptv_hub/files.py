@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +42,43 @@ def atomic_write(path: str | os.PathLike[str], *, fix: str | None = None) -> Ite
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for a while, in the system's place for such; it goes at the end.
+
+    That of a process that was killed goes when the next one is made.
+    """
+    place = Path(tempfile.gettempdir())
+    # Numbers of processes are a machine's own, and such places may be shared by several.
+    machine = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+    prefix = f"ptv_hub-{machine}-"
+    for left in place.glob(f"{prefix}*-*"):
+        owner = left.name.removeprefix(prefix).partition("-")[0]
+        if owner.isdecimal() and not _runs(int(owner)) and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+    try:
+        folder = tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=place)
+    except OSError as error:
+        raise WriteError.because(error, place) from error
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of this number is running, or may be: another machine's, say."""
+    if os.name != "posix":
+        return True  # there a signal 0 would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, fix: str | None = None) -> None:

@@ -8,8 +8,8 @@ give the same bytes, so that pushing them again uploads nothing.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,7 +19,7 @@ from ptv_hub._version import __version__
 from ptv_hub.errors import CheckpointError, DataError, FetchError, PtvHubError, UsageError
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.fetching import cache, hub
-from ptv_hub.files import atomic_write, write_text
+from ptv_hub.files import atomic_write, scratch_folder, write_text
 from ptv_hub.publish.card import card, license_markdown
 from ptv_hub.publish.card_metadata import require_valid
 from ptv_hub.publish.chart import Chart, accuracy_against_flops, png
@@ -91,10 +91,17 @@ def prepare(
     write_text(folder / CARD_FILE, text)
     licence = f"# Licence of {markdown.text(item.name)}\n\n{license_markdown(item)}\n"
     write_text(folder / LICENSE_FILE, licence)
-    if chart is not None:
-        with atomic_write(folder / CHART_FILE) as temporary:
-            temporary.write_bytes(png(chart))
+    _write_chart(folder / CHART_FILE, chart)
     return config
+
+
+def _write_chart(path: Path, chart: Chart | None) -> None:
+    """The picture, or none: one that an earlier push left would be sent along."""
+    if chart is None:
+        path.unlink(missing_ok=True)
+        return
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(png(chart))
 
 
 def _verified(item: Entry, weights: OpenedWeights) -> VerifyReport:
@@ -209,8 +216,7 @@ def push(
     ``folder`` keeps the files; without it they lie in a temporary one for as long as it takes.
     All else as ``prepare`` and ``upload``.
     """
-    with tempfile.TemporaryDirectory(prefix="ptv_hub_") as temporary:
-        where = Path(folder) if folder is not None else Path(temporary)
+    with scratch_folder() if folder is None else nullcontext(Path(folder)) as where:
         prepare(item, where, repo_id=repo_id, weights=weights, results=results, progress=progress)
         return upload(
             where,

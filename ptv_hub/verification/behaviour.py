@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
+from ptv_hub.files import scratch_folder
 from ptv_hub.models.builders import VideoModel
 from ptv_hub.models.digest import digest
 from ptv_hub.verification.goldens import drawn_clip
@@ -67,9 +65,9 @@ def _stored(model: VideoModel) -> list[Check]:
         there = layouts.convert(official, layouts.OFFICIAL, name)
         back = digest(layouts.convert(there, name, layouts.OFFICIAL))
         checks.append(_bits(f"to {name} and back", back == wanted))
-    with tempfile.TemporaryDirectory(prefix="ptv_hub-verify-") as folder:
+    with scratch_folder() as folder:
         for suffix in (".pyth", ".safetensors"):
-            path = Path(folder) / f"weights{suffix}"
+            path = folder / f"weights{suffix}"
             checkpoint.write(path, official)
             loaded = digest(load(model.entry, weights=path).state_dict())
             checks.append(_bits(f"from {suffix}", loaded == wanted))

@@ -14,6 +14,7 @@ from ptv_hub.models import builders, digest
 from ptv_hub.publish import push
 from ptv_hub.verification import cost, keys
 from ptv_hub.weights import checkpoint
+from ptv_hub.zoo import repository
 
 PACKAGE = Path(ptv_hub.__file__).parent
 
@@ -65,3 +66,13 @@ def test_a_file_is_read_hashed_and_built_once(drawn, tmp_path, calls):
     built = {name: count for (function, name), count in calls.items() if function == "build"}
     assert built.keys() == {"x3d_xs", "x3d_s", "x3d_m"}
     assert sum(built.values()) <= 9
+
+
+def test_the_chart_of_an_earlier_push_does_not_stay(tmp_path):
+    path = tmp_path / repository.CHART_FILE
+    chart = push._chart(ptv_hub.entry("x3d_xs"))
+    push._write_chart(path, chart)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    push._write_chart(path, None)
+    assert list(tmp_path.iterdir()) == []
+    push._write_chart(path, None)

@@ -1,0 +1,53 @@
+"""Folders for a while, which do not stay after whoever made them was killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from ptv_hub.files import scratch_folder
+from tests import ROOT
+
+KILLED = """
+import os, signal
+from ptv_hub.files import scratch_folder
+with scratch_folder() as folder:
+    (folder / "file").write_text("x")
+    print(folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+def test_it_goes_at_the_end_and_after_an_error(place):
+    with scratch_folder() as folder:
+        (folder / "file").write_text("x")
+        assert folder.parent == place
+    with pytest.raises(KeyError), scratch_folder():
+        raise KeyError
+    assert list(place.iterdir()) == []
+
+
+def test_that_of_a_killed_process_goes_with_the_next_one(place):
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert Path(done.stdout.strip()).is_dir()
+    others = [place / "ptv_hub-other-1-x", place / "ptv_hub_", place / "mine"]
+    for other in others:
+        other.mkdir()
+    with scratch_folder() as own, scratch_folder() as second:
+        assert not Path(done.stdout.strip()).exists()
+        assert own.is_dir()  # its process runs
+        assert second != own
+    assert sorted(place.iterdir()) == sorted(others)
