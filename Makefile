@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow test-browser browser lint format generate clean
+# Seconds of `make fuzz`, shared out among its targets.
+TIME ?= 600
+
+.PHONY: help demo test test-slow test-browser browser fuzz lint format generate clean
 
 help:
 	@echo "make demo       set up and run the main job on a small drawn checkpoint"
 	@echo "make test       set up and run the tests (some ten minutes on 2 cores)"
 	@echo "make test-browser  the zoo's pages in headless Chromium"
 	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
+	@echo "make fuzz TIME=600  what reads strangers' bytes, for so many seconds, with atheris"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff rewrite the code"
 	@echo "make generate   rewrite what is generated: JSON Schemas, the README's zoo table"
@@ -45,6 +49,16 @@ browser: $(BIN)/.dev
 	command -v chromedriver || { apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check selenium
 
+# An environment of its own: atheris is for this alone.
+$(VENV)-fuzz/.ready: pyproject.toml
+	@echo "making the environment $(VENV)-fuzz (some minutes: torch is large)"
+	@test -x $(VENV)-fuzz/bin/python || $(PYTHON) -m venv $(VENV)-fuzz
+	@$(VENV)-fuzz/bin/python -m pip install --quiet --disable-pip-version-check -e . atheris
+	@touch $@
+
+fuzz: $(VENV)-fuzz/.ready
+	$(VENV)-fuzz/bin/python tools/fuzz.py $(TIME)
+
 lint: $(BIN)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,4 +72,4 @@ generate: $(BIN)/.dev
 	$(BIN)/python tools/generate.py
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-fuzz fuzz demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

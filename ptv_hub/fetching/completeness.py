@@ -13,7 +13,7 @@ from ptv_hub.errors import CheckpointError, FetchError, HashMismatch, Unreadable
 from ptv_hub.fetching.part import Partial
 
 HEAD = 256
-"""Bytes at the start of a file that tell a web page from a checkpoint."""
+"""Bytes at the start of a file that tell what it is."""
 
 
 def broken(path: Path) -> UnreadableFile | None:

@@ -241,7 +241,9 @@ def license_text(item: Entry) -> str:
     told = dict(facts(item).licence)
     note = told.pop("note", "")
     stated = " ".join(f"{what.capitalize()}: {licence}." for what, licence in told.items())
-    caution = f"Before you use them: {item.license.caution}." if item.license.caution else ""
+    stated = " ".join(stated.split())  # the note alone has paragraphs
+    caution = " ".join((item.license.caution or "").split())
+    caution = caution and f"Before you use them: {caution}."
     return "\n\n".join(part for part in (stated, note, caution) if part)
 
 
