@@ -196,7 +196,7 @@ def export(
 def _tell_licence(item: Entry) -> None:
     """Say on stderr what a licence forbids, or that there is none, before weights are passed on."""
     if item.license.caution is not None:
-        typer.echo(f"{item.name}: {item.license.caution}", err=True)
+        tell(f"{item.name}: {item.license.caution}")
 
 
 def site(

@@ -79,7 +79,7 @@ def list_(
         )
     if rows_left := left_out_of(chosen):
         told = f"{len(rows_left)} rows of these tables are left out"
-        typer.echo(f"{told}; 'ptv-hub show ROW' says why", err=True)
+        tell(f"{told}; 'ptv-hub show ROW' says why")
     if not found:
         tell("no model matches; 'ptv-hub list' shows all there are")
 

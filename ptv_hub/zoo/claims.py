@@ -7,12 +7,12 @@ a hash of it or a figure, is believed of the manifests alone, which users name t
 from __future__ import annotations
 
 from ptv_hub.zoo.entry import Entry
-from ptv_hub.zoo.manifest import entries
+from ptv_hub.zoo.manifest import all_entries
 
 
 def without_vouchers(item: Entry) -> Entry:
     """The entry with those files, published figures and errata only that a manifest has as well."""
-    known = entries()
+    known = all_entries()
     files = {artifact for other in known for artifact in other.artifacts}
     published = item.published is not None and any(_publishes(other, item) for other in known)
     return item.model_copy(

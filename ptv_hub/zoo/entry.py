@@ -315,10 +315,10 @@ class HeadSpec(Record):
 class LeftOut(Record):
     """A row of a table that is not served, and why."""
 
-    name: str
+    name: Line
     """As in the table, or the base name of its file."""
-    reason: str
-    url: str | None = None
+    reason: Line
+    url: Line | None = None
     sha256_begins: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
 
 
@@ -353,15 +353,15 @@ class EntryRow(Record):
     digest: Sha256 | None = None
     """Of the tensors (``digest.py``), where somebody has stated it; the zoo's owners never did."""
     paper: Paper | None = None
-    zoo: str | None = None
+    zoo: Line | None = None
     """The collection it belongs to, its manifest's; null for those that a plain list shows."""
-    dataset: str | None = None
+    dataset: Line | None = None
     """Where it is another than its manifest's."""
-    labels: str | tuple[str, ...] | None = None
+    labels: Below | tuple[Line, ...] | None = None
     """Where they are others than its manifest's."""
     license: License | None = None
     """Where it is another than its manifest's."""
-    source: str | None = None
+    source: Line | None = None
     """Where the row stands, if not where its manifest says."""
 
     @model_validator(mode="after")

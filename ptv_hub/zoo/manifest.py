@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 from ptv_hub.errors import AmbiguousName, ManifestError, NotServed, UnknownName
 from ptv_hub.zoo.documents import read_json
 from ptv_hub.zoo.entry import Entry, EntryRow, LeftOut, License, Record, first_faults
-from ptv_hub.zoo.names import Line
+from ptv_hub.zoo.names import Below, Line
 
 MANIFESTS_VARIABLE = "PTV_HUB_MANIFESTS"
 
@@ -33,12 +33,12 @@ class ManifestFile(Record):
     dataset: Line
     """Name of the data set of all rows, for lists and for telling equal names apart."""
     title: str
-    labels: Line | tuple[Line, ...] = ()
+    labels: Below | tuple[Line, ...] = ()
     """Class names in index order: a text file beside the manifest, one a line, or a list."""
     base_url: Line = Field(pattern=r"^(https?|file)://.*[^/]$")
     source: Line
     license: License
-    zoo: str | None = None
+    zoo: Line | None = None
     """Name of the collection, for ``list --zoo``; null for one that a plain list shows."""
     entries: tuple[EntryRow, ...]
     left_out: tuple[LeftOut, ...] = ()
