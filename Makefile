@@ -9,7 +9,7 @@ TIME ?= 600
 .PHONY: help demo test test-slow test-browser browser fuzz lint format generate clean
 
 help:
-	@echo "make demo       set up and run the main job on a small drawn checkpoint"
+	@echo "make demo       set up and show a small trained model at work, offline, into demo/"
 	@echo "make test       set up and run the tests (some ten minutes on 2 cores)"
 	@echo "make test-browser  the zoo's pages in headless Chromium"
 	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
@@ -22,7 +22,7 @@ help:
 $(BIN)/.demo: pyproject.toml
 	@echo "making the environment $(VENV) (some minutes: torch is large)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[plot]'
 	@touch $@
 
 $(BIN)/.dev: pyproject.toml

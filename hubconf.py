@@ -16,6 +16,7 @@ dependencies = [
 try:
     from ptv_hub.zoo.entry import Entry as _Entry
     from ptv_hub.zoo.facts import facts as _facts
+    from ptv_hub.zoo.manifest import demonstrations as _demonstrations
     from ptv_hub.zoo.manifest import entries as _entries
 except ModuleNotFoundError as _error:
     if _error.name not in dependencies:
@@ -24,6 +25,8 @@ except ModuleNotFoundError as _error:
     def _entries() -> tuple[_Entry, ...]:
         """No entry points: torch.hub then says which of the dependencies are missing."""
         return ()
+
+    _demonstrations = _entries
 
 
 _DOC = """{arch} {depth}, {frames}, trained for {dataset} ({num_classes} classes).
@@ -91,5 +94,5 @@ def _entry_point(item: _Entry):
     return load
 
 
-for _item in _entries():
+for _item in (*_entries(), *_demonstrations()):
     globals()[_item.name] = _entry_point(_item)

@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from ptv_hub.datasets.listing import Listing
+from ptv_hub.datasets.motion import CLASSES
+from ptv_hub.datasets.reading import read_listing
+from ptv_hub.evaluation.loop import evaluate
+from ptv_hub.fetching.hub import entry
+from ptv_hub.verification.repeated import kept, predictions
 from tools import draw
 
 Drawn = Callable[..., Path]
@@ -27,6 +33,40 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
         return made[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def held_out(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Listing]:
+    """``held_out(60)`` -> so many of motion_x3d's held-out videos, drawn once a run."""
+    folder = tmp_path_factory.mktemp("motion")
+
+    def videos(count: int) -> Listing:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PTV_HUB_CACHE", str(folder))
+            return read_listing(entry("motion_x3d"), f"drawn:{count}")
+
+    return videos
+
+
+@pytest.fixture(scope="session")
+def flipped(
+    held_out: Callable[[int], Listing], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[str]]:
+    """``flipped(model)`` -> the held-out videos that it takes for something else than published.
+
+    The model is motion_x3d, run in some other way: in eight bits, by another backend, read back
+    from another format. Of 60 videos none or one may flip; a broken one flips half of them.
+    """
+
+    def videos(model: object, count: int = 60, **options: object) -> list[str]:
+        out = tmp_path_factory.mktemp("evaluation")
+        evaluate(model, held_out(count), out=out, **options)
+        said = predictions(out / "scores.npz", CLASSES)
+        before = kept(entry("motion_x3d"))
+        assert len(said) == count
+        return [item for item in said if said[item] != before[item].predicted]
+
+    return videos
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -97,6 +97,16 @@ def test_the_demo_runs(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for said in ("pyslowfast layout", "the same in all four files", "scores (400,)", "refused"):
+    seen = re.findall(r"^ +\d+ to +\d+ +(\w+) +(.*)$", done.stdout, re.MULTILINE)
+    assert [label for label, _ in seen] == ["left", "out", "up", "right", "in", "down"]
+    for label, told in seen:
+        counts = {name: int(n) for name, n in re.findall(r"(\w+) (\d+) of", told)}
+        assert max(counts, key=counts.__getitem__) == label, told
+    for said in ("over 60 of 60 videos", "published 88.83", "the same in all three files"):
         assert said in done.stdout
+    for said in ("refused", "demonstration, drawn data; ", "With the real weights"):
+        assert said in done.stdout
+    for name in ("motion.mp4", "timeline.png", "timeline.html", "evaluation/report.html"):
+        assert str(tmp_path / name) in done.stdout
+        assert (tmp_path / name).stat().st_size > 1000
     assert done.stderr == ""

@@ -18,7 +18,7 @@ from ptv_hub import read_manifest
 from ptv_hub.errors import OfflineError
 from ptv_hub.fetching.hub import entry
 from ptv_hub.weights.load import load
-from ptv_hub.zoo.manifest import entries
+from ptv_hub.zoo.manifest import demonstrations, entries
 from tests import ROOT
 from tests.server import Answer, Server
 from tools import draw
@@ -118,6 +118,7 @@ for source, where in (("github", repo), ("local", clone)):
     empty = torch.hub.load(where, "x3d_xs", pretrained=False, num_classes=7, source=source)
     stages = torch.hub.load(where, "x3d_xs", False, source=source, features_only=True)
     own = torch.hub.load(where, "x3d_xs", weights={weights!r}, activation="softmax", source=source)
+    shown = torch.hub.load(where, "motion_x3d", source=source)
     clip = torch.linspace(-1, 1, 3 * 4 * 182 * 182).reshape(1, 3, 4, 182, 182)
     with torch.inference_mode():
         logits, scores, few = model(clip), own(clip), empty(clip)
@@ -127,6 +128,7 @@ for source, where in (("github", repo), ("local", clone)):
         name=model.entry.name, training=model.training, shape=list(logits.shape),
         stages=len(stages(clip)), sums=scores.sum().item(), few=list(few.shape), same=same,
         bias=state["blocks.5.proj.bias"].tolist(),
+        shown=[shown.entry.name, list(shown(torch.zeros(1, 3, 8, 40, 40)).shape)],
     )
 result["home"] = sys.modules["ptv_hub"].__file__
 """,
@@ -134,7 +136,7 @@ result["home"] = sys.modules["ptv_hub"].__file__
         PTV_HUB_OFFLINE="1",
     )
     assert result["refused"] == REFUSED
-    assert sorted(result["list"]) == sorted(item.name for item in entries())
+    assert sorted(result["list"]) == sorted(item.name for item in (*entries(), *demonstrations()))
     assert result["home"] == str(clone / "ptv_hub" / "__init__.py")
     expected = draw.state_dict("x3d_xs", layout="official")["blocks.5.proj.bias"].tolist()
     for source in ("github", "local"):
@@ -144,7 +146,9 @@ result["home"] = sys.modules["ptv_hub"].__file__
         assert found["sums"] == pytest.approx(1)
         assert found["same"]
         assert found["stages"] > 1
+        assert found["shown"] == ["motion_x3d", [1, 6]]
         assert found["bias"] == expected
+    assert "trained for motion (6 classes)" in result["help"]["motion_x3d"]
     for item in entries():
         text = result["help"][item.name]
         assert f"{item.arch} {item.depth}, {item.frames}, trained for {item.dataset}" in text

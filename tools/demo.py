@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The main job on a checkpoint drawn here: PySlowFast file -> official -> safetensors -> model.
+"""A real model at real work, offline: see it, measure it, convert it, verify it.
 
 python tools/demo.py [FOLDER]
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,12 +14,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import torch
 from rich.console import Console
 
 import ptv_hub
+from ptv_hub.datasets import motion
+from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import KeyMismatch
-from tools import draw
+from ptv_hub.evaluation.report import verdict, write_report
+from ptv_hub.inference.timeline import draw_timeline
+
+NAME = "motion_x3d"
+PLAN = ("left", "out", "up", "right", "in", "down")
+SECONDS = 3
+"""Of each motion in the demonstration's video."""
+SEED = 4
+VIDEOS = 60
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -27,76 +37,101 @@ def step(text: str) -> None:
     console.print(f"\n[bold]{text}[/bold]")
 
 
-def size(path: Path) -> str:
-    return f"{path.stat().st_size / 1e6:.1f} MB"
+def draw(folder: Path) -> Path:
+    """The video whose motion changes, each pixel drawn as nine by nine."""
+    frames = motion.draw(PLAN, motion.Dice(SEED), frames=SECONDS * motion.RATE, ease=0.5)
+    path = folder / "motion.mp4"
+    motion.write(path, frames, zoom=9)
+    return path
 
 
-def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
-    entry = ptv_hub.entry("X3D_XS")
-    console.print(
-        f"ptv_hub {ptv_hub.__version__}: {entry.arch}-{entry.depth} of {entry.dataset}, "
-        f"as {entry.name!r}.\n"
-        "The weights below are drawn, not trained: the numbers show the road, not accuracy."
+def see(model: ptv_hub.VideoModel, video: Path, folder: Path) -> None:
+    """Predict along the video, four clips a second, and draw the picture."""
+    clips = 4 * SECONDS * len(PLAN)
+    found = ptv_hub.predict(
+        model, video, 6, f"{clips}x1", timeline=True, clip_sampling="main", batch_views=8
     )
+    console.print("   seconds    drawn    seen, by the clips that lie within")
+    for place, label in enumerate(PLAN):
+        start, end = place * SECONDS, (place + 1) * SECONDS
+        within = [m for m in found.timeline or () if start <= m.start and m.end <= end]
+        seen = [moment.predictions[0].label for moment in within]
+        counts = {name: seen.count(name) for name in dict.fromkeys(seen)}
+        told = ", ".join(f"{name} {count} of {len(seen)}" for name, count in counts.items())
+        console.print(f"   {start:2} to {end:2}   {label:8} {told}")
+    for suffix in (".png", ".html"):
+        draw_timeline(found, video, folder / f"timeline{suffix}")
 
-    step("1. A checkpoint as PySlowFast writes it")
-    pyslowfast = draw.write(entry.name, folder / "X3D_XS.pyth")
-    identity = ptv_hub.identify(pyslowfast)
-    console.print(
-        f"   {pyslowfast.name}: {size(pyslowfast)}, {identity.layout} layout, "
-        f"{identity.num_tensors} tensors, training state: {', '.join(identity.training)}"
-    )
-    for found in identity.candidates:
-        console.print(f"   recognised as {found.name} by {found.evidence}")
 
-    step("2. PySlowFast layout -> official, and into safetensors")
-    official = folder / "x3d_xs_official.pyth"
-    safetensors = folder / "x3d_xs.safetensors"
-    digests = {identity.digest}
-    for source, target in ((pyslowfast, official), (official, safetensors)):
-        done = ptv_hub.convert(source, target, to="official")
-        digests.add(done.digest)
-        dropped = f", left out: {', '.join(done.dropped)}" if done.dropped else ""
-        console.print(
-            f"   {source.name} -> {target.name}: {size(target)}, read back bit for bit{dropped}"
-        )
-    back = ptv_hub.convert(safetensors, folder / "back.pyth", to="pyslowfast")
-    digests.add(back.digest)
-    if len(digests) > 1:
+def measure(model: ptv_hub.VideoModel, folder: Path) -> None:
+    """Evaluate on some of the held-out videos, and compare with what was measured on all."""
+    listing = read_listing(model.entry, f"drawn:{VIDEOS}")
+    result = ptv_hub.evaluate(model, listing, out=folder / "evaluation")
+    if result is None:
+        raise SystemExit("another process reports")
+    write_report(result, folder / "evaluation")
+    console.print(f"   {verdict(result)}")
+
+
+def convert(folder: Path) -> Path:
+    """Into PySlowFast's layout and back: the digest of the weights stays."""
+    pyslowfast, official = (folder / f"{NAME}{suffix}" for suffix in (".pyth", ".safetensors"))
+    there = ptv_hub.convert(NAME, pyslowfast, to="pyslowfast")
+    back = ptv_hub.convert(pyslowfast, official, to="official")
+    if len({there.digest, back.digest, ptv_hub.entry(NAME).digest}) > 1:
         raise SystemExit("the digests differ: this is a bug")
-    console.print(f"   digest {back.digest[:16]}..., the same in all four files")
-
-    step("3. A ready model, and one forward")
-    started = time.perf_counter()
-    model = ptv_hub.load(entry.name, weights=safetensors, activation="softmax")
-    loaded = time.perf_counter() - started
-    clip = draw.clip(entry.input.num_frames, entry.input.crop_size)
-    with torch.inference_mode():
-        scores = model(clip)[0]
-    console.print(
-        f"   loaded in {loaded * 1000:.0f} ms; clip {tuple(clip.shape)} -> "
-        f"scores {tuple(scores.shape)}, sum {scores.sum():.4f}"
-    )
-    for score, index in zip(*scores.topk(3), strict=True):
-        console.print(f"   {score:.3f}  {entry.labels[index]}")
-
-    step("4. What does not belong together is refused")
+    console.print(f"   {pyslowfast.name} in PySlowFast's layout, {official.name} in the official")
+    console.print(f"   digest {back.digest[:16]}..., the same in all three files")
     try:
-        ptv_hub.load("slow_r50", weights=safetensors)
+        ptv_hub.load("x3d_m", weights=official)
     except KeyMismatch as error:
-        console.print(f"   {str(error).splitlines()[0]} ({len(error.missing)} keys missing)")
+        console.print(
+            f"   {str(error).splitlines()[0]}: refused ({len(error.missing)} keys missing)"
+        )
+    return pyslowfast
 
+
+def what_is_next(folder: Path) -> None:
+    step("Look at it")
+    for name in ("motion.mp4", "timeline.png", "timeline.html", "evaluation/report.html"):
+        console.print(f"   {folder / name}")
     step("With the real weights")
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):
         python = python.relative_to(Path.cwd())
     hub = python.parent / "ptv-hub"
     console.print(f"   {hub} list")
-    console.print(f"   {hub} show slowfast_r50")
+    console.print(f"   {hub} predict slowfast_r50 dancing.mp4 --plot dancing.html")
+    console.print(f"   {hub} verify X3D_M")
     console.print(f"   {hub} convert X3D_M --to official -o x3d_m.safetensors")
     console.print(f"   {python} -c \"import ptv_hub; ptv_hub.load('slowfast_r50')\"")
+
+
+def main() -> None:
+    began = time.perf_counter()
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("demo")
+    shutil.rmtree(folder / "evaluation", ignore_errors=True)  # a new run, not the rest of one
+    folder.mkdir(parents=True, exist_ok=True)
+    entry = ptv_hub.entry(NAME)
+    model = ptv_hub.load(NAME)
+    console.print(
+        f"ptv_hub {ptv_hub.__version__}, {entry.name}: an {entry.arch} of "
+        f"{entry.num_params:,} parameters, trained on drawn videos to tell six motions apart.\n"
+        "It comes with the project, so that all of this needs no network."
+    )
+    step(f"1. A video of {len(PLAN)} motions, and what the model sees in it")
+    see(model, draw(folder), folder)
+    step(f"2. How good it is: {VIDEOS} of the held-out videos")
+    measure(model, folder)
+    step("3. Another layout, another format, the same weights")
+    converted = convert(folder)
+    step(f"4. Is {converted.name} what it claims to be?")
+    report = ptv_hub.verify(NAME, weights=converted, progress=False)
+    console.print(f"   {report.claim}")
+    if not report.holds:
+        raise SystemExit("a check failed: this is a bug")
+    console.print(f"\n   {time.perf_counter() - began:.0f} s")
+    what_is_next(folder)
 
 
 if __name__ == "__main__":

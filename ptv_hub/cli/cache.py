@@ -142,7 +142,9 @@ def verify(names: Names = None, json: Json = False) -> None:
 
     owners = _owners()
     rows = [_verified_address(name) for name in names or () if is_address(name)]
-    others = [name for name in names or () if not is_address(name)]
+    beside = {name: item for name in names or () if (item := _beside_manifest(name)) is not None}
+    rows += [_verified_beside(item) for item in beside.values()]
+    others = [name for name in names or () if not is_address(name) and name not in beside]
     for file in _chosen(others) if others or not names else ():
         error = damaged(file)
         model = owners[file.key][0].name if file.key in owners else file.key
@@ -177,6 +179,31 @@ def _verified_address(name: str) -> dict[str, str]:
         return {**row, "file": str(hub.download(own, progress=False))}
     except HashMismatch as error:
         tell_error(error)
+        return {**row, "result": "changed"}
+
+
+def _beside_manifest(name: str) -> Entry | None:
+    """The entry of a name if its files lie beside their manifest."""
+    from ptv_hub.errors import AmbiguousName, UnknownName
+    from ptv_hub.zoo.manifest import demonstrations, resolve
+
+    try:
+        item = resolve(name, demonstrations())
+    except (AmbiguousName, UnknownName):
+        return None
+    return item if item.artifacts and item.artifacts[0].beside is not None else None
+
+
+def _verified_beside(item: Entry) -> dict[str, str]:
+    """As a row of ``verify``: the file beside a manifest against the hash in it."""
+    from ptv_hub.errors import HashMismatch
+    from ptv_hub.fetching.artifacts import fetch
+
+    row = {"model": item.name, "file": item.artifacts[0].url, "result": "as recorded"}
+    try:
+        return {**row, "file": str(fetch(item, progress=False).path)}
+    except HashMismatch as error:
+        typer.echo(f"ptv-hub: {error}", err=True)
         return {**row, "result": "changed"}
 
 
@@ -238,6 +265,8 @@ def remove(
     files = _chosen(names)
     for file in files:
         cache.remove(file)
+    if all_:
+        cache.remove_drawn()
     if forget:
         keys = {file.key for file in files}
         for name in names or ():

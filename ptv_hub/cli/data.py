@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     data = typer.Typer(no_args_is_help=True, help="Look at a data set, or prepare it.")
     data.command("check")(check)
     data.command("extract")(extract)
+    data.command("draw")(draw)
     app.add_typer(data, name="data")
 
 
@@ -99,6 +100,28 @@ def extract(
     else:
         _print_extracted(found)
     raise typer.Exit(int(strict and bool(found.failures)))
+
+
+def draw(
+    out: Annotated[Path, typer.Argument(help="The folder.")],
+    train: Annotated[int, typer.Option(min=0, help="Videos of each class to train on.")] = 60,
+    val: Annotated[int, typer.Option(min=0, help="Videos of each class to watch.")] = 20,
+    seed: Annotated[int, typer.Option(help="Other seeds, other videos.")] = 0,
+) -> None:
+    """Draw videos that differ in nothing but motion: down, in, left, out, right, up.
+
+    They are small, lossless, and the same on every machine; `--data drawn` draws those that
+    the demonstration model was measured on.
+
+    Example:
+
+        ptv-hub data draw motion --train 60 --val 20
+    """
+    from ptv_hub.datasets.motion import CLASSES, write_split
+
+    with _bar((train + val) * len(CLASSES)) as bar:
+        for split, count in (("train", train), ("val", val)):
+            write_split(out, split, count, seed=seed, on_video=bar.update)
 
 
 def _of_dataset(name: str) -> Any:

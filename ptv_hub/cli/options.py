@@ -24,6 +24,9 @@ Names = Annotated[
     list[str] | None, typer.Argument(metavar="NAME", help="Models; none for all there are.")
 ]
 All = Annotated[bool, typer.Option("--all", help="Every model of the manifests.")]
+Demo = Annotated[
+    bool, typer.Option("--demo", help="Show the demonstration model, too: trained on drawn data.")
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", help="A PySlowFast config in place of NAME; KEY VALUE on top."),

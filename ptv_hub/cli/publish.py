@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ptv_hub.cli.options import All, ConfigFile, Json, Name, Opts, Weights
+from ptv_hub.cli.options import All, ConfigFile, Demo, Json, Name, Opts, Weights
 from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import tell, tell_lines
 from ptv_hub.cli.which_model import asked
@@ -201,6 +201,7 @@ def _tell_licence(item: Entry) -> None:
 
 def site(
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder; made if it is not there.")],
+    demo: Demo = False,
     json: Json = False,
 ) -> None:
     """Write the zoo as static pages: a table to sort and filter, a chart, a page for each model.
@@ -213,9 +214,9 @@ def site(
         ptv-hub --manifest mine.json site -o site
     """
     from ptv_hub.publish.site.write import write_site
-    from ptv_hub.zoo.manifest import entries
+    from ptv_hub.zoo.manifest import demonstrations, entries
 
-    items = entries()
+    items = (*entries(), *(demonstrations() if demo else ()))
 
     def told(number: int, name: str) -> None:
         tell(f"[{number}/{len(items)}] {name}")

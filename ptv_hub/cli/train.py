@@ -85,6 +85,12 @@ def finetune(
     weights: Annotated[
         str | None, typer.Option(help="Begin from this file, or model of the zoo.")
     ] = None,
+    from_scratch: Annotated[
+        bool,
+        typer.Option(
+            "--from-scratch", help="Begin from no weights at all.", rich_help_panel=ADVANCED
+        ),
+    ] = False,
     labels: Labels = None,
     videos: Videos = None,
     holdout: Holdout = 0.1,
@@ -113,6 +119,8 @@ def finetune(
     from ptv_hub.training.finetuning import finetuning
     from ptv_hub.training.source import read_source
 
+    if from_scratch and weights is not None:
+        raise UsageError("--from-scratch and --weights contradict each other", found=weights)
     item = asked(name).entry
     pairs = _pairs(
         {
@@ -132,7 +140,11 @@ def finetune(
         }
     )
     settings = finetuning(
-        item, output=str(output), frozen_stages=freeze_stages, opts=[*pairs, *(opts or ())]
+        item,
+        output=str(output),
+        frozen_stages=freeze_stages,
+        from_scratch=from_scratch,
+        opts=[*pairs, *(opts or ())],
     )
     source = read_source(
         settings.entry,
@@ -144,7 +156,7 @@ def finetune(
         seed=settings.recipe.seed,
     )
     way = _Way(device, check, save_every, restart, control)
-    _run(settings, source, weights if weights is not None else name, way, json=json)
+    _run(settings, source, None if from_scratch else weights or name, way, json=json)
 
 
 def _pairs(values: Mapping[str, object]) -> list[object]:

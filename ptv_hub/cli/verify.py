@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.cli.options import All, ConfigFile, Json, Name, Opts, Videos, WeightsFile
+from ptv_hub.cli.options import All, ConfigFile, Demo, Json, Name, Opts, Videos, WeightsFile
 from ptv_hub.cli.talk import put_document, tell, tell_lines
 from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import UsageError
@@ -28,6 +28,7 @@ def verify(
     weights: WeightsFile = None,
     spec: Annotated[bool, typer.Option("--spec", help="Only what needs no weights.")] = False,
     all_: All = False,
+    demo: Demo = False,
     record: Annotated[
         bool, typer.Option("--record", help="Keep the outputs, to compare with the next time.")
     ] = False,
@@ -66,10 +67,10 @@ def verify(
     from ptv_hub.cli.tables import print_json
     from ptv_hub.verification.accuracy import Data
     from ptv_hub.verification.walk import verify as run
-    from ptv_hub.zoo.manifest import all_entries
+    from ptv_hub.zoo.manifest import all_entries, known
     from ptv_hub.zoo.names import file_name
 
-    items, file = all_entries(), None
+    items, file = known() if demo else all_entries(), None
     if one:
         wanted = asked(name, opts, config=config, weights=weights, needs_weights=not spec)
         items, file = (wanted.entry,), wanted.weights

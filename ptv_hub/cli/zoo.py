@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.cli.options import Json, RequiredName
+from ptv_hub.cli.options import Demo, Json, RequiredName
 from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import tell
 from ptv_hub.cli.which_model import asked
@@ -35,6 +35,7 @@ def list_(
     all_: Annotated[bool, typer.Option("--all", help="Of all collections, not the core alone.")] = (
         False
     ),
+    demo: Demo = False,
     json: Json = False,
 ) -> None:
     """List the models of the zoo.
@@ -50,13 +51,13 @@ def list_(
         ptv-hub list --zoo mmaction2
     """
     from ptv_hub.zoo.facts import METRICS
-    from ptv_hub.zoo.manifest import filter_entries, left_out_of, of_zoo
+    from ptv_hub.zoo.manifest import demonstrations, filter_entries, left_out_of, of_zoo
 
     if all_ and zoo is not None:
         raise UsageError("--all is every collection, and one is named", found=zoo)
     chosen = "all" if all_ else zoo or "core"
     found = filter_entries(
-        of_zoo(chosen),
+        (*of_zoo(chosen), *(demonstrations() if demo else ())),
         pattern,
         arch=arch,
         dataset=dataset,

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ptv_hub.datasets import charades, kinetics, ssv2
+from ptv_hub.datasets import charades, drawn, kinetics, ssv2
 from ptv_hub.datasets.listing import Listing, Split
 from ptv_hub.errors import DataError
 from ptv_hub.zoo.entry import Entry
@@ -37,7 +37,8 @@ def read_listing(
         entry: the model; its data set decides how files are read, its class names and their
             number what labels there are.
         data: the folder of the annotation files, or one of them; of Kinetics also a folder
-            with a folder of videos for each class.
+            with a folder of videos for each class; ``drawn`` (or ``drawn:60``) draws the videos of
+            a model of drawn motion.
         videos: the folder below which the videos, or folders of frames, lie; without it beside
             the annotation.
         split: ``test`` takes PySlowFast's ``test.csv`` where there is one, and else the
@@ -47,6 +48,8 @@ def read_listing(
         DataError: no annotation there, one that cannot be read, or whose class names are in
             another order than the model's.
     """
+    if drawn.asks_for_drawn(data, entry):
+        return drawn.listing(data, entry).checked(entry)
     folder = Path(data).expanduser()
     if not folder.exists():
         raise DataError("there is no such data folder", where=folder)

@@ -54,6 +54,8 @@ def fetch(entry: Entry, *, progress: bool = True) -> Fetched:
     own = repository.own_file(entry)
     if own is not None:
         return _from_repository(own, progress)
+    if entry.artifacts and entry.artifacts[0].beside is not None:
+        return _beside_manifest(entry.artifacts[0], entry.artifacts[0].beside)
     allowed = cache.allowed(entry.artifacts)
     reasons = dict.fromkeys((a.url for a in entry.artifacts), "the lock file does not name it")
     for file in allowed:
@@ -88,6 +90,36 @@ def _from_repository(artifact: Artifact, progress: bool) -> Fetched:
         sha256=artifact.sha256,
         vouched_by=artifact.hash_source or repository.CONFIG_FILE,
         from_cache=was_here,
+    )
+
+
+def _beside_manifest(artifact: Artifact, path: Path) -> Fetched:
+    """The file that lies beside the manifest, read whole: no cache, no network, no mirror."""
+    expected = cache.expectation(artifact)
+    assert expected is not None, "its manifest allows it, whatever a lock file names"
+    try:
+        size, sha256 = path.stat().st_size, sha256_of(path)
+    except OSError as error:
+        raise FetchError(
+            "a file that lies beside its manifest cannot be read",
+            where=path,
+            found=error.strerror or error,
+            fix="restore it, or install ptv_hub anew",
+        ) from error
+    if (size, sha256) != (expected.size, expected.sha256):
+        raise HashMismatch(
+            "a file beside its manifest is not the one that the manifest speaks of",
+            where=path,
+            expected=f"sha256 {expected.sha256}, {expected.size} bytes ({expected.vouched_by})",
+            found=f"sha256 {sha256}, {size} bytes",
+            fix="restore it, or install ptv_hub anew",
+        )
+    return Fetched(
+        path=path,
+        artifact=artifact,
+        sha256=sha256,
+        vouched_by=expected.vouched_by or "its manifest",
+        from_cache=True,
     )
 
 

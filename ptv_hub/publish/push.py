@@ -33,7 +33,7 @@ from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.weights.repository import write_repository
 from ptv_hub.zoo import repository
 from ptv_hub.zoo.entry import Artifact, Entry, first_fault
-from ptv_hub.zoo.manifest import all_entries, entries
+from ptv_hub.zoo.manifest import entries, known
 from ptv_hub.zoo.repository import (
     CARD_FILE,
     CHART_FILE,
@@ -187,7 +187,7 @@ def _evidence(item: Entry, weights: OpenedWeights) -> str:
     found = attribute(weights, item)
     if found.evidence is not None:
         return found.evidence
-    if item.name in {other.name for other in all_entries()}:
+    if item.name in {other.name for other in known()}:
         likely = " or ".join(f"{c.name} (by {c.evidence})" for c in found.candidates)
         raise CheckpointError(
             f"the weights are not those of {item.name}",

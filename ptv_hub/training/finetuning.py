@@ -22,6 +22,7 @@ def finetuning(
     name: str | None = None,
     output: str = "finetuned",
     frozen_stages: int = 0,
+    from_scratch: bool = False,
     opts: Sequence[object] = (),
 ) -> Config:
     """A config to fine-tune a model on a few thousand videos, some minutes to hours.
@@ -32,6 +33,7 @@ def finetuning(
 
     Args:
         name: what the new model is called; the output folder's name if not given.
+        from_scratch: the new model has the old one's architecture, and nothing of its weights.
     """
     trained = recipe_of(entry)
     kept: dict[str, Any] = {}
@@ -53,9 +55,8 @@ def finetuning(
         checkpoint_period=1,
         workers=min(8, os.cpu_count() or 1),
     )
-    config = Config(
-        entry=_own(entry, name or _name(output)), recipe=recipe, paths=Paths(output=output)
-    )
+    own = (_anew if from_scratch else _own)(entry, name or _name(output))
+    config = Config(entry=own, recipe=recipe, paths=Paths(output=output))
     return _same_scale(config, changed(config, opts), changed(config, ()))
 
 
@@ -97,5 +98,15 @@ def _own(entry: Entry, name: str) -> Entry:
             "digest": None,
             "license": License(code="Apache-2.0", note=f"fine-tuned from {entry.name}"),
             "source": f"fine-tuned from {entry.name}",
+            "demonstration": False,
         }
+    )
+
+
+def _anew(entry: Entry, name: str) -> Entry:
+    """The record of a model that only has another's architecture."""
+    said = f"trained from scratch, built as {entry.name}"
+    license = License(code="Apache-2.0", note=said)
+    return _own(entry, name).model_copy(
+        update={"pretrain": None, "license": license, "source": said}
     )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.evaluation.loop import evaluate
 from ptv_hub.evaluation.result import Comparison, EvalResult
 from ptv_hub.models.builders import ActionModel
+from ptv_hub.verification import repeated
 from ptv_hub.verification.records import Check, Verdict
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.facts import METRICS, figures
@@ -33,11 +37,21 @@ def check_accuracy(model: ActionModel, data: Data, *, progress: bool = False) ->
     Raises:
         DataError, EvaluationError, WriteError: as ``evaluate``.
     """
-    listing = read_listing(model.entry, data.data, videos=data.videos)
-    result = evaluate(model, listing, out=data.out, workers=data.workers, progress=progress)
-    if result is None:  # another rank than the first
-        return [not_measured(model.entry)]
-    return accuracy_checks(result)
+    entry = model.entry
+    listing = read_listing(entry, data.data, videos=data.videos)
+    before = repeated.kept(entry)
+    same_videos = bool(before) and all(item.id in before for item in listing.items)
+    with ExitStack() as stack:
+        out = data.out
+        if out is None and same_videos:
+            out = stack.enter_context(TemporaryDirectory(prefix="ptv-hub-"))
+        result = evaluate(model, listing, out=out, workers=data.workers, progress=progress)
+        if result is None:  # another rank than the first
+            return [not_measured(entry)]
+        if not same_videos or out is None:
+            return accuracy_checks(result)
+        now = repeated.predictions(Path(out) / "scores.npz", entry.labels)
+    return [*accuracy_checks(result), repeated.check_repeated(before, now)]
 
 
 def accuracy_checks(result: EvalResult) -> list[Check]:
@@ -90,5 +104,7 @@ def not_measured(entry: Entry) -> Check:
         name="accuracy",
         verdict="not checked",
         expected=stated or None,
-        note=f"takes the validation videos of {entry.dataset}",
+        note="--data drawn measures it, on videos drawn here"
+        if entry.demonstration
+        else f"takes the validation videos of {entry.dataset}",
     )

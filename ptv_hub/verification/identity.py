@@ -7,7 +7,7 @@ from ptv_hub.verification.records import Check, Verdict
 from ptv_hub.verification.weights_file import Subject
 from ptv_hub.weights.identify import Proof, attribute, lookalikes
 from ptv_hub.zoo.entry import Entry
-from ptv_hub.zoo.manifest import all_entries
+from ptv_hub.zoo.manifest import known
 
 
 def check_identity(entry: Entry, subject: Subject) -> Check:
@@ -42,7 +42,7 @@ def _known(subject: Subject) -> list[Proof]:
     found = []
     expected = subject.expected
     if expected.sha256 == subject.weights.sha256 and not subject.first_use:
-        owners = [item.name for item in all_entries() if subject.artifact in item.artifacts]
+        owners = [item.name for item in known() if subject.artifact in item.artifacts]
         how = f"sha256 ({expected.vouched_by})"
         found += [Proof(here_only=False, name=name, how=how) for name in owners]
     golden = goldens.shipped().get(subject.weights.digest)

@@ -59,7 +59,8 @@ class VerifyReport(Record):
     digest: str | None = None
     """Of the tensors that were looked at."""
     caution: str | None = None
-    """What a reader must know before all else: weights that were drawn and not trained."""
+    """What a reader must know before all else: weights that were drawn and not trained, or a
+    demonstration."""
     checks: tuple[Check, ...]
     unavailable: str | None = None
     """Why the weights could not be brought here; ``None`` where they were, or were not wanted."""

@@ -129,13 +129,14 @@ def _report(
     unavailable: str | None = None,
 ) -> VerifyReport:
     golden = goldens.shipped().get(found or "")
+    caution = "demonstration, drawn data" if item.demonstration else None
     return VerifyReport(
         name=item.name,
         dataset=item.dataset,
         weights=None if subject is None else str(subject.weights.path),
         origin=None if subject is None else subject.origin,
         digest=found,
-        caution=None if golden is None else golden.weights,
+        caution=caution if golden is None else golden.weights,
         checks=tuple(checks),
         unavailable=unavailable,
         environment={

@@ -23,7 +23,7 @@ from ptv_hub.weights.mmaction2 import MMACTION2
 from ptv_hub.weights.native import NATIVE
 from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.zoo.entry import Entry, Record
-from ptv_hub.zoo.manifest import all_entries
+from ptv_hub.zoo.manifest import known
 from ptv_hub.zoo.repository import is_address
 
 
@@ -170,7 +170,7 @@ def _require_its(weights: OpenedWeights, item: Entry) -> None:
 
 def _notes(models: tuple[str, ...], to: str) -> tuple[str, ...]:
     """What the code that reads the layout does otherwise than the models at hand."""
-    heads = {item.head.pooling for item in all_entries() if item.name in models}
+    heads = {item.head.pooling for item in known() if item.name in models}
     if to in (NATIVE, "pyslowfast") and "global" in heads:
         return (
             "the model's head pools over the whole map; PySlowFast's pools in windows, unless"

@@ -26,7 +26,7 @@ from ptv_hub.weights.opened import OpenedWeights, begins_as_stated
 from ptv_hub.weights.own_word import recorded_in
 from ptv_hub.weights.rules import Shapes
 from ptv_hub.zoo.entry import Artifact, Entry, Record
-from ptv_hub.zoo.manifest import all_entries, entries
+from ptv_hub.zoo.manifest import entries, known
 
 Evidence = Literal[
     "file hash",
@@ -115,7 +115,7 @@ def _proofs(weights: OpenedWeights, just_pinned: Artifact | None) -> list[Proof]
     pins = cache.pins()
     if just_pinned is not None:
         pins.pop(cache.key(just_pinned), None)
-    for item in all_entries():
+    for item in known():
         if item.digest is not None and item.digest == weights.digest:
             found.append(Proof(False, item.name, "its digest, stated in the manifest"))
         for artifact in item.artifacts:
@@ -144,7 +144,7 @@ def candidates(weights: OpenedWeights) -> tuple[Candidate, ...]:
     """
     found: dict[str, tuple[Entry, Evidence]] = {}
     readings = [weights.read_by(scheme) for scheme in weights.readings]
-    possible = [item for item in all_entries() if _comes_in(item, weights)]
+    possible = [item for item in known() if _comes_in(item, weights)]
     for item in possible:
         evidence = _of_bytes(item, weights) or _of_shapes(item, weights, readings)
         if evidence is not None:
@@ -234,7 +234,7 @@ def lookalikes(entry: Entry) -> list[Entry]:
     X3D_XS, X3D_S and X3D_M are one architecture trained on clips of other lengths and sizes; so
     are SLOW_4x16 and SLOW_8x8. A swapped file loads without a complaint and scores badly.
     """
-    among = entries() if entry.zoo is None else all_entries()
+    among = entries() if entry.zoo is None else known()
     return [
         item
         for item in among
@@ -254,7 +254,7 @@ def same_model(one: Entry, other: Entry) -> bool:
 def is_called(name: str, entry: Entry) -> bool:
     """Whether a name is the entry's, or another of the manifest's for the same model."""
     return name == entry.name or any(
-        item.name == name and same_model(item, entry) for item in all_entries()
+        item.name == name and same_model(item, entry) for item in known()
     )
 
 

@@ -23,7 +23,7 @@ from ptv_hub.weights.layouts import Converted
 from ptv_hub.weights.own_word import OwnWord, own_word
 from ptv_hub.weights.rules import Scheme, Shapes
 from ptv_hub.zoo.entry import Entry
-from ptv_hub.zoo.manifest import all_entries, left_out
+from ptv_hub.zoo.manifest import known, left_out
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class OpenedWeights:
         if self.entry is not None:
             yield self._like(found, self.entry)
         if self.own_word.name is not None:
-            yield from (self._like(found, e) for e in all_entries() if e.name == self.own_word.name)
+            yield from (self._like(found, e) for e in known() if e.name == self.own_word.name)
         pooled = self.own_word.pooled
         if pooled is not None:
             yield tuple(s for s in found if _is_pooled(s) == pooled)
@@ -91,7 +91,7 @@ class OpenedWeights:
                     found=row.reason,
                     fix="run it with its owners' code",
                 )
-        for item in all_entries():
+        for item in known():
             if any(begins_as_stated(self, item)):
                 yield self._like(found, item)
 

@@ -8,6 +8,7 @@ accuracies are percent.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -88,15 +89,34 @@ class ArtifactRow(Record):
         return self.sha256_begins is None or sha256.startswith(self.sha256_begins)
 
 
+BESIDE = "beside:"
+"""With a folder behind it in place of an address: the files lie there, beside their manifest."""
+
+
 class Artifact(ArtifactRow):
-    """One file that can be fetched."""
+    """One file that can be fetched, or that lies beside its manifest."""
 
     base_url: Line
     """The address that ``PTV_HUB_MIRROR`` stands in for, without a final slash."""
 
     @property
     def url(self) -> str:
-        return f"{self.base_url}/{self.path}"
+        """Its address; of a file beside its manifest the path from where that folder lies."""
+        base = self.base_url
+        return f"{Path(base).name if base.startswith(BESIDE) else base}/{self.path}"
+
+    @property
+    def beside(self) -> Path | None:
+        """The file itself, where it lies beside its manifest: nothing is to be fetched then."""
+        if not self.base_url.startswith(BESIDE):
+            return None
+        return Path(self.base_url.removeprefix(BESIDE)) / self.path
+
+    @model_validator(mode="after")
+    def _vouched_for(self) -> Self:
+        if self.beside is not None and (self.sha256 is None or self.size is None):
+            raise ValueError("a file beside its manifest needs size and sha256")
+        return self
 
 
 class SecondsSampling(Record):
@@ -384,6 +404,9 @@ class Entry(EntryRow):
     license: License
     source: Line
     """Where the row was read."""
+
+    demonstration: bool = False
+    """Whether it is here to show that things work, and no model of the zoo."""
 
     @property
     def frames(self) -> str:

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 
 from ptv_hub.errors import AmbiguousName, ManifestError, NotServed, UnknownName
 from ptv_hub.zoo.documents import read_json
-from ptv_hub.zoo.entry import Entry, EntryRow, LeftOut, License, Record, first_faults
+from ptv_hub.zoo.entry import BESIDE, Entry, EntryRow, LeftOut, License, Record, first_faults
 from ptv_hub.zoo.names import Below, Line
 
 MANIFESTS_VARIABLE = "PTV_HUB_MANIFESTS"
@@ -35,7 +35,10 @@ class ManifestFile(Record):
     title: str
     labels: Below | tuple[Line, ...] = ()
     """Class names in index order: a text file beside the manifest, one a line, or a list."""
-    base_url: Line = Field(pattern=r"^(https?|file)://.*[^/]$")
+    base_url: Line = Field(pattern=r"^((https?|file)://.*[^/]|\.)$")
+    """The address that the paths of files go on from; ``.`` where they lie beside the manifest."""
+    demonstration: bool = False
+    """Whether the rows are here to show that things work: known by name, and in no list."""
     source: Line
     license: License
     zoo: Line | None = None
@@ -88,11 +91,12 @@ def read_file(path: Path) -> ManifestFile:
 
 def _entries(manifest: ManifestFile, path: Path) -> tuple[Entry, ...]:
     labels = _labels(manifest.labels, path)
+    base = f"{BESIDE}{path.parent.resolve()}" if manifest.base_url == "." else manifest.base_url
     found = []
     try:
         for row in manifest.entries:
             own = labels if row.labels is None else _labels(row.labels, path)
-            found.append(_entry(row, manifest, own))
+            found.append(_entry(row, manifest, own, base))
     except ValidationError as error:
         raise _misfit(path, error, {"name": row.name}) from error
     return tuple(found)
@@ -119,10 +123,10 @@ def _labels(labels: str | tuple[str, ...], manifest: Path) -> tuple[str, ...]:
         ) from error
 
 
-def _entry(row: EntryRow, manifest: ManifestFile, labels: tuple[str, ...]) -> Entry:
+def _entry(row: EntryRow, manifest: ManifestFile, labels: tuple[str, ...], base: str) -> Entry:
     fields = row.model_dump()
     for artifact in fields["artifacts"]:
-        artifact["base_url"] = manifest.base_url
+        artifact["base_url"] = base
     return Entry.model_validate(
         {
             **fields,
@@ -131,6 +135,7 @@ def _entry(row: EntryRow, manifest: ManifestFile, labels: tuple[str, ...]) -> En
             "license": row.license or manifest.license,
             "source": row.source or manifest.source,
             "zoo": row.zoo or manifest.zoo,
+            "demonstration": manifest.demonstration,
         }
     )
 
@@ -146,7 +151,18 @@ def entries() -> tuple[Entry, ...]:
     Raises:
         ManifestError: as ``read_manifest``, or two entries of one name.
     """
-    return _read_all(_stamped(_files()))
+    return tuple(item for item in _read_all(_stamped(_files())) if not item.demonstration)
+
+
+def demonstrations() -> tuple[Entry, ...]:
+    """The entries that show that things work: known by name, and in no list. Raises as above."""
+    files = [*_files(), manifest_folder() / "demo.json"]
+    return tuple(item for item in _read_all(_stamped(files)) if item.demonstration)
+
+
+def known() -> tuple[Entry, ...]:
+    """Every entry that has a name: ``all_entries``, and ``demonstrations``."""
+    return (*all_entries(), *demonstrations())
 
 
 def all_entries() -> tuple[Entry, ...]:
@@ -240,7 +256,7 @@ def find(name: str) -> Entry:
     wanted = _fold(name)
     row = next((row for row in left_out() if wanted in _left_out_spellings(row)), None)
     try:
-        return resolve(name, all_entries())
+        return resolve(name, known())
     except UnknownName:
         if row is None:
             raise

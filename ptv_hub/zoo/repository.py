@@ -71,7 +71,7 @@ class HubConfig(Record):
     @classmethod
     def of(cls, item: Entry, weights: WeightsFile, provenance: Provenance) -> HubConfig:
         """The config of a repository with these weights."""
-        published = tuple(a for a in item.artifacts if not is_address(a.base_url))
+        published = tuple(a for a in item.artifacts if not (is_address(a.base_url) or a.beside))
         item = item.model_copy(update={"artifacts": published, "digest": weights.digest})
         return cls(
             library_name="ptv_hub",

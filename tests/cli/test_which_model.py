@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from ptv_hub.cli import app
 from ptv_hub.cli.which_model import asked
+from ptv_hub.datasets.motion import CLASSES, write_all
 from ptv_hub.errors import (
     CheckpointError,
     ConfigError,
@@ -34,7 +35,6 @@ from ptv_hub.zoo.manifest import entries
 from ptv_hub.zoo.pyslowfast import Config, Paths, from_config, to_yaml
 from ptv_hub.zoo.recipe import recipe_of
 from tests import GOLDEN
-from tools.motion import CLASSES, write_all
 
 VIDEO = str(GOLDEN / "videos" / "short_15fps_1s.mp4")
 TWO = ["TEST.NUM_ENSEMBLE_VIEWS", "2", "TEST.NUM_SPATIAL_CROPS", "1"]
@@ -272,7 +272,7 @@ def test_own_names_for_as_many_classes_are_not_taken_for_the_zoos(weights, tmp_p
 
 
 def test_eval_takes_a_runs_checkpoint_and_class_folders(own, tmp_path):
-    write_all(tmp_path / "motion", train=1, val=1, size=44)
+    write_all(tmp_path / "motion", train=1, val=1)
     fast = ("--data", tmp_path / "motion", "--views", "1x1", "--workers", "0", "--out")
     found = told("eval", own, *fast, tmp_path / "a")
     assert (found["model"], found["counts"]["scored"]) == ("moves", 6)
@@ -323,7 +323,7 @@ def test_config_and_finetune_take_a_runs_checkpoint(own, tmp_path):
     path = tmp_path / "again.yaml"
     path.write_text(done("config", own).stdout)
     assert from_config(path).entry.input == recorded(own).input
-    write_all(tmp_path / "motion", train=1, val=1, size=44)
+    write_all(tmp_path / "motion", train=1, val=1)
     words = ("finetune", own, "--data", tmp_path / "motion", "-o", tmp_path / "more")
     fast = ("--epochs", 1, "--batch-size", 6, "--workers", 0, "--check", "none")
     result = told(*words, *fast)

@@ -9,10 +9,19 @@ from ptv_hub.fetching.cache.contents import (
     leftovers,
     look_up,
     remove,
+    remove_drawn,
     size_of,
 )
 from ptv_hub.fetching.cache.pinned import Pin, forget, pin_of, pins, record
-from ptv_hub.fetching.cache.places import CACHE_VARIABLE, PART_SUFFIX, folder, key, location, locked
+from ptv_hub.fetching.cache.places import (
+    CACHE_VARIABLE,
+    PART_SUFFIX,
+    drawn_folder,
+    folder,
+    key,
+    location,
+    locked,
+)
 from ptv_hub.fetching.cache.vouching import (
     LOCK_VARIABLE,
     Allowed,
@@ -42,6 +51,7 @@ __all__ = [
     "cached_files",
     "clean",
     "damaged",
+    "drawn_folder",
     "expectation",
     "folder",
     "forget",
@@ -57,6 +67,7 @@ __all__ = [
     "read_lock",
     "record",
     "remove",
+    "remove_drawn",
     "size_of",
     "write_lock",
 ]

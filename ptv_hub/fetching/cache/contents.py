@@ -15,7 +15,13 @@ from filelock import FileLock, Timeout
 
 from ptv_hub.errors import FetchError, HashMismatch, WriteError
 from ptv_hub.fetching.cache.pinned import Pin, pins
-from ptv_hub.fetching.cache.places import HOUSEKEEPING, PART_SUFFIX, folder, locked
+from ptv_hub.fetching.cache.places import (
+    HOUSEKEEPING,
+    PART_SUFFIX,
+    drawn_folder,
+    folder,
+    locked,
+)
 from ptv_hub.fetching.cache.vouching import Allowed
 from ptv_hub.files import sha256_of
 from ptv_hub.zoo.entry import Record
@@ -68,11 +74,13 @@ def is_as_hashed(file: CachedFile) -> bool:
 
 
 def cached_files() -> list[CachedFile]:
-    """All whole files of the cache, by key."""
+    """All whole files that were fetched into the cache, by key."""
     root, known = folder(), pins()
     result = []
     for path in _below(root):
         if path.parent == root or path.name.endswith(HOUSEKEEPING):
+            continue
+        if path.is_relative_to(drawn_folder()):
             continue
         name, size = path.relative_to(root).as_posix(), _size(path)
         if size is not None:
@@ -102,6 +110,18 @@ def remove(file: CachedFile) -> None:
     """
     with locked(file.path):
         _unlink(file.path)
+
+
+def remove_drawn() -> None:
+    """Remove the videos that were drawn here.
+
+    Raises:
+        WriteError: one could not be removed.
+    """
+    root = drawn_folder()
+    for path in sorted(root.rglob("*"), reverse=True):
+        if path.is_file():
+            _unlink(path)
 
 
 def clean() -> tuple[int, int]:

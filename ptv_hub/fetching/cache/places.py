@@ -44,6 +44,11 @@ def folder() -> Path:
     return Path(home).expanduser() / "hub" / "ptv_hub"
 
 
+def drawn_folder() -> Path:
+    """Where videos lie that were drawn and not fetched: no host has this name."""
+    return folder() / ".drawn"
+
+
 def key(artifact: Artifact) -> str:
     """Host and path of the canonical address, fit for file names; no two addresses share one.
 

@@ -105,7 +105,9 @@ def _files(item: Entry) -> list[tuple[str, ...]]:
     return [
         (
             artifact.zoo,
-            element("a", artifact.path, href=artifact.url, class_="long"),
+            element("a", artifact.path, href=artifact.url, class_="long")
+            if artifact.beside is None
+            else f"{artifact.path}, with the manifest",
             element("code", artifact.sha256, class_="long")
             if artifact.sha256
             else "none published",
