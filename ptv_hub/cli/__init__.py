@@ -27,6 +27,7 @@ from ptv_hub.cli import (
     fetch,
     predict,
     publish,
+    recipes,
     train,
     verify,
     weights,
@@ -84,7 +85,7 @@ def _options(
 
 
 FAMILIES = (
-    *(zoo, predict, features, bench, fetch, cache, weights),
+    *(zoo, predict, features, recipes, bench, fetch, cache, weights),
     *(verify, evaluate, data, train, publish),
 )
 for family in FAMILIES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
@@ -10,12 +11,13 @@ import typer
 
 from ptv_hub.cli.loading import load_on
 from ptv_hub.cli.options import (
+    ADVANCED,
     AllowBroken,
+    Backend,
     BatchViews,
     ClipSampling,
     ConfigFile,
     Device,
-    Fps,
     Json,
     Name,
     Threads,
@@ -24,11 +26,17 @@ from ptv_hub.cli.options import (
     Weights,
 )
 from ptv_hub.cli.tables import print_json, print_table
-from ptv_hub.cli.videos import Video, VideoRun, rate
+from ptv_hub.cli.talk import tell
+from ptv_hub.cli.videos import Across, DecodingWorkers, Shard, VideoList, VideoRun, across_videos
 from ptv_hub.cli.which_model import asked_with_videos
-from ptv_hub.errors import UsageError, WriteError
+from ptv_hub.errors import UsageError
 
 if TYPE_CHECKING:
+    from ptv_hub.inference.feature_files import FileKind
+    from ptv_hub.inference.features import Features, Wish
+    from ptv_hub.inference.windows import Windows
+    from ptv_hub.models.builders import ActionModel
+    from ptv_hub.runs.collection import Done
     from ptv_hub.zoo.entry import Entry
 
 
@@ -53,93 +61,253 @@ def features(
     name: Name = None,
     videos: VideoWords = None,
     config: ConfigFile = None,
+    listed: VideoList = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for one file a video.")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for one file a video, as the videos lie."),
     ] = None,
-    stage: Annotated[
-        str | None, typer.Option(help="A stage on the way in place of the embedding.")
+    window: Annotated[
+        str | None, typer.Option(help="Length of a window: 32 (frames), or 2s.")
     ] = None,
+    stride: Annotated[
+        str | None, typer.Option(help="From a window's start to the next: 16, or 1s.")
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option(help="A window of this length each such length: 2s.")
+    ] = None,
+    fps: Annotated[
+        str | None,
+        typer.Option(
+            help="With windows: resample to this rate first; 'source' counts the video's own "
+            "frames. Of folders of frames their rate. [default: no resampling; 30]",
+        ),
+    ] = None,
+    last: Annotated[
+        Literal["back", "drop", "pad"],
+        typer.Option(help="The end: one more window moved back, none, or filled up."),
+    ] = "back",
+    consecutive: Annotated[
+        bool,
+        typer.Option(
+            "--consecutive",
+            help="A window's first frames, not spread over it.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = False,
+    crops: Annotated[
+        Literal["1", "3"], typer.Option(help="Of a window: the centre, or three.")
+    ] = "1",
+    whole_frame: Annotated[
+        bool, typer.Option("--whole-frame", help="No crop: pooled over all of each frame.")
+    ] = False,
+    recipe: Annotated[
+        str | None, typer.Option(help="All of this by name, or from a TOML file: 'recipes'.")
+    ] = None,
+    take: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="embedding, slow, fast, a stage (stage3, stage3:maps), logits, scores; "
+            "again for more, from one pass."
+        ),
+    ] = None,
+    pathways: Annotated[
+        bool, typer.Option("--pathways", help="A SlowFast's two, each for itself.")
+    ] = False,
+    stage: Annotated[str | None, typer.Option(help="As --take STAGE.")] = None,
     stages: Annotated[
         bool, typer.Option("--stages", help="List the model's stages and stop.")
     ] = False,
     maps: Annotated[
-        bool, typer.Option("--maps", help="Keep time, height and width of a stage, of every view.")
+        bool, typer.Option("--maps", help="Keep time, height and width of --stage, of every view.")
     ] = False,
-    format: Annotated[Literal["npz", "safetensors"], typer.Option(help="Of the files.")] = "npz",
+    format: Annotated[
+        Literal["npz", "npy", "safetensors", "parquet"] | None,
+        typer.Option(help="Of the files. [default: npz, or the recipe's]"),
+    ] = None,
+    dtype: Annotated[
+        Literal["fp32", "fp16"] | None,
+        typer.Option(help="Of the numbers in the files. [default: fp32, or the recipe's]"),
+    ] = None,
     weights: Weights = None,
     views: Views = None,
     clip_sampling: ClipSampling = None,
-    fps: Fps = None,
     allow_broken: AllowBroken = False,
+    workers: DecodingWorkers = None,
+    shard: Shard = "1/1",
+    across: Across = None,
     device: Device = "cpu",
     threads: Threads = None,
+    backend: Backend = None,
     batch_views: BatchViews = 1,
     json: Json = False,
 ) -> None:
-    """Write what a model sees in each clip of videos, with the clips' times.
+    """Write what a model sees in videos: in dense windows, or in each clip of its protocol.
 
-    Each file holds ``features`` (clips x channels), ``start`` and ``end`` (seconds).
+    A file a video, with a row a window or clip. The same command goes on where it was stopped;
+    what failed is listed in _failures.csv and tried again. Under torchrun the ranks share the
+    videos.
 
     Examples:
 
-        ptv-hub features slowfast_r50 'clips/*.mp4' -o embeddings
+        ptv-hub features slowfast_r50 videos/ -o out --window 32 --stride 16 --fps 30
+
+        ptv-hub features slowfast_r101 videos/ -o out --recipe ego4d
+
+        ptv-hub features slowfast_r50 'clips/*.mp4' -o out --every 2s --pathways --format parquet
 
         ptv-hub features x3d_m --stages
 
         ptv-hub features x3d_m dancing.mp4 -o maps --stage stage3 --maps --views 10x1
     """
-    from ptv_hub.engines.machine import Machine
-    from ptv_hub.inference.features import features as run
-    from ptv_hub.inference.features import save_features
+    from ptv_hub.runs.extracting import Extracting
 
     wanted, words = asked_with_videos(name, videos, config=config, weights=weights)
     if stages:
         _print_stages(wanted.entry, json)
         return
-    if not words or out is None:
+    if not (words or listed) or out is None:
         raise UsageError("videos and a folder are needed", fix="features NAME VIDEO... -o FOLDER")
-    going = VideoRun(words)
-    machine = Machine(device=device, threads=threads)
-    model = load_on(machine, wanted.to_run, wanted.weights)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError.because(error, out) from error
-    names = iter(_file_names(going.videos))
-
-    def one(video: Video) -> tuple[_Written, Sequence[str]]:
-        path = out / f"{next(names)}.{format}"
-        done = run(
-            model,
-            video,
-            stage=stage,
-            pool=not maps,
-            views=views,
-            clip_sampling=clip_sampling,
-            fps=rate(video, fps),
-            allow_broken=allow_broken,
-            batch_views=batch_views,
-        )
-        save_features(done, path)
-        written = _Written(
-            video=done.video,
-            file=str(path),
-            model=done.model,
-            stage=done.stage,
-            shape=list(done.values.shape),
-            views=done.views,
-            duration=done.duration,
-            notes=list(done.notes),
-        )
-        return written, done.notes
-
-    results = going.each(one)
+    taken = (*(take or ()), *(("slow", "fast") if pathways else ()), *_stage(stage, maps))
+    lying = _Lying(window, stride, every, fps, last, consecutive, crops, whole_frame)
+    wish, kind = _wish(wanted.to_run, recipe, taken, lying, views, clip_sampling)
+    kind = replace(kind, format=format or kind.format, dtype=dtype or kind.dtype)
+    kind.check()
+    going = VideoRun(words, listed)
+    share = going.share(workers, shard)
+    model, digest = _loaded(wanted.to_run, wanted.weights, device, threads, backend)
+    work = Extracting(
+        model,
+        wish,
+        kind,
+        out,
+        weights=digest,
+        fps=lying.own_rate,
+        allow_broken=allow_broken,
+        batch_views=batch_views,
+        across=across_videos(across, model),
+    )
+    results = [_written(done) for done in going.through(work, out, share)]
     if json:
         print_json([*results, *going.failures])
     elif results:
         rows = [[one["file"], " x ".join(map(str, one["shape"])), one["video"]] for one in results]
         print_table(["file", "shape", "video"], rows)
     going.end()
+
+
+@dataclass(frozen=True)
+class _Lying:
+    """How windows are to lie, as it was typed."""
+
+    window: str | None
+    stride: str | None
+    every: str | None
+    fps: str | None
+    last: str
+    consecutive: bool
+    crops: str
+    whole_frame: bool
+
+    @property
+    def own_rate(self) -> float | None:
+        """Of folders of frames."""
+        try:
+            return None if self.fps in (None, "source") else float(str(self.fps))
+        except ValueError:
+            raise UsageError("not a rate", expected="a number, or source", found=self.fps) from None
+
+    @property
+    def is_said(self) -> bool:
+        return not (self.window is None and self.stride is None and self.every is None)
+
+    def windows(self) -> Windows | None:
+        """Raises UsageError."""
+        from ptv_hub.inference.windows import asked_windows
+
+        if self.is_said:
+            return asked_windows(
+                *(self.window, self.stride, self.every, self.fps),
+                last=self.last,
+                consecutive=self.consecutive,
+            )
+        if self.consecutive or self.whole_frame or self.crops != "1" or self.last != "back":
+            raise UsageError("this is for windows", fix="--window, --stride or --every")
+        return None
+
+
+def _wish(
+    item: Entry,
+    recipe: str | None,
+    taken: Sequence[str],
+    lying: _Lying,
+    views: str | None,
+    clip_sampling: str | None,
+) -> tuple[Wish, FileKind]:
+    """What is to be taken of which views, and how it is written."""
+    from ptv_hub.inference.feature_files import FileKind
+    from ptv_hub.inference.features import asked_features
+    from ptv_hub.inference.recipes import recipe_of
+
+    if recipe is None:
+        crops = 0 if lying.whole_frame else int(lying.crops)
+        windows = lying.windows()
+        return asked_features(item, taken, windows, crops, views, clip_sampling), FileKind()
+    if lying.is_said or lying.fps or views or taken or lying.whole_frame or lying.consecutive:
+        raise UsageError(
+            "a recipe says all of windows and outputs",
+            where=recipe,
+            fix="leave one out, or write a recipe of your own: docs/features.md",
+        )
+    chosen = recipe_of(recipe)
+    if chosen.model not in (None, item.name):
+        tell(f"the recipe's own model is {chosen.model}, not {item.name}")
+    for difference in chosen.differs:
+        tell(f"not as the owners had it: {difference}")
+    return asked_features(item, chosen.take, chosen.windows, chosen.crops), chosen.kind
+
+
+def _stage(stage: str | None, maps: bool) -> tuple[str, ...]:
+    if stage is None:
+        if maps:
+            raise UsageError("the embedding has no maps", fix="name a stage: --stage stage3")
+        return ()
+    return (f"{stage}:maps" if maps else stage,)
+
+
+def _loaded(
+    item: Entry, weights: Path | None, device: str, threads: int | None, backend: str | None
+) -> tuple[ActionModel, str]:
+    """The model, and its weights' digest; on a backend it is one that gives its embedding."""
+    from ptv_hub.engines.machine import Machine
+    from ptv_hub.engines.optimized import optimize
+    from ptv_hub.models.builders import VideoModel
+    from ptv_hub.models.digest import digest
+    from ptv_hub.models.stages import without_classifier
+
+    model = load_on(Machine(device=device, threads=threads), item, weights)
+    assert isinstance(model, VideoModel)
+    known = digest(model.state_dict())
+    if backend is None:
+        return model, known
+    faster = optimize(without_classifier(model), backend)
+    if faster.trials:
+        tell(f"runs on {faster.backend}, the fastest with the same numbers")
+    return faster, known
+
+
+def _written(done: Done) -> _Written:
+    assert done.made is not None
+    found: Features = done.made.result
+    return _Written(
+        video=found.video,
+        file=str(done.made.files[0]),
+        model=found.model,
+        stage=found.stage,
+        shape=list(found.values.shape),
+        views=found.views,
+        duration=found.duration,
+        notes=list(found.notes),
+    )
 
 
 def _print_stages(item: Entry, json: bool) -> None:
@@ -160,15 +328,3 @@ def _print_stages(item: Entry, json: bool) -> None:
         ],
         right=figures,
     )
-
-
-def _file_names(videos: Sequence[Video]) -> list[str]:
-    """A name for each video: its own, and where two would share it, a number behind."""
-    seen: dict[str, int] = {}
-    names = []
-    for video in videos:
-        path = Path(video) if isinstance(video, str) else Path(video[0]).parent
-        name = (path.resolve().name if path.is_dir() else path.stem) or "video"
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,12 +28,14 @@ from ptv_hub.cli.options import (
 )
 from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import tell
-from ptv_hub.cli.videos import Video, VideoRun, rate
+from ptv_hub.cli.videos import Across, DecodingWorkers, Shard, VideoList, VideoRun, across_videos
 from ptv_hub.cli.which_model import asked_with_videos
 from ptv_hub.errors import UsageError
 
 if TYPE_CHECKING:
+    from ptv_hub.cli.which_model import Asked
     from ptv_hub.inference.predict import ClassScore, Prediction
+    from ptv_hub.runs.predicting import Predicting
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +46,7 @@ def predict(
     name: Name = None,
     videos: VideoWords = None,
     config: ConfigFile = None,
+    listed: VideoList = None,
     weights: Weights = None,
     views: Views = None,
     top_k: Annotated[
@@ -68,8 +72,25 @@ def predict(
     backend: Backend = None,
     dtype: Dtype = "fp32",
     batch_views: BatchViews = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for a JSON file a video, as the videos lie; the same command goes on "
+            "where it was stopped.",
+        ),
+    ] = None,
+    workers: DecodingWorkers = None,
+    shard: Shard = "1/1",
+    across: Across = None,
     json: Json = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Write CSV to stdout.")] = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Write JSON to stdout, a line a video at once.")
+    ] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Write CSV to stdout, each video at once.")
+    ] = False,
 ) -> None:
     """Say what happens in videos.
 
@@ -81,6 +102,8 @@ def predict(
 
         ptv-hub predict X3D_M 'clips/*.mp4' --views 1x1 --csv
 
+        ptv-hub predict x3d_m videos/ -o predictions --jsonl > all.jsonl
+
         ptv-hub predict Charades/SLOW_8x8_R50 frames/ --threshold 0.3
 
         ptv-hub predict slowfast_r50 dancing.mp4 --views 30x1 --plot dancing.html
@@ -89,54 +112,160 @@ def predict(
 
         ptv-hub predict --config X3D_M.yaml dancing.mp4 TEST.NUM_SPATIAL_CROPS 1
     """
-    from ptv_hub.engines.machine import Machine
-    from ptv_hub.inference.predict import predict as run
-    from ptv_hub.inference.timeline import FORMATS, draw_timeline
+    from ptv_hub.inference.timeline import FORMATS
 
-    if json and csv:
-        raise UsageError("one format at a time", found="--json --csv")
+    if json + jsonl + csv > 1:
+        raise UsageError("one format at a time", expected="--json, --jsonl or --csv")
     if plot is not None and plot.suffix.lower() not in FORMATS:
         raise UsageError("a picture of another kind", where=plot, expected=" or ".join(FORMATS))
     if backend is None and dtype != "fp32":
         raise UsageError("--dtype is for a backend", found=dtype, fix="--backend torch")
     wanted, words = asked_with_videos(name, videos, config=config, weights=weights)
-    if not words:
+    if not (words or listed):
         raise UsageError("no video is named", fix="predict NAME VIDEO...")
-    going = VideoRun(words)
+    going = VideoRun(words, listed)
+    share = going.share(workers, shard)
     if plot is not None and len(going.videos) > 1:
         raise UsageError("a picture is of one video", found=f"{len(going.videos)} videos")
-    machine = Machine(device=device, threads=threads, backend=backend, dtype=dtype)
-    model = load_on(machine, wanted.to_run, wanted.weights)
-
-    def one(video: Video) -> tuple[Prediction, Sequence[str]]:
-        done = run(
-            model,
-            video,
-            top_k,
-            views,
-            threshold=threshold,
-            timeline=timeline or plot is not None,
-            clip_sampling=clip_sampling,
-            fps=rate(video, fps),
-            allow_broken=allow_broken,
-            batch_views=batch_views,
-        )
+    work = _work(
+        wanted,
+        _Asked(views, clip_sampling, top_k, threshold, timeline or plot is not None),
+        _Where(device, threads, backend, dtype, batch_views, across),
+        out,
+        fps,
+        allow_broken,
+    )
+    told = _Told("csv" if csv else "jsonl" if jsonl else "json" if json else "tables", timeline)
+    told.begin()
+    for done in going.through(work, out, share):
+        assert done.made is not None
+        told.add(done.made.result)
         if plot is not None:
-            draw_timeline(done, video, plot, fps=rate(video, fps), allow_broken=allow_broken)
-            tell(f"wrote {plot}")
-        return done, done.notes
-
-    results = going.each(one)
-    if json:
-        exclude = None if timeline else {"timeline"}
-        dumped = [done.model_dump(mode="json", exclude=exclude) for done in results]
-        print_json(dumped + going.failures)
-    elif csv:
-        _print_csv(results, timeline)
-    else:
-        for done in results:
-            _print_prediction(done, timeline)
+            _draw(done.made.result, done.video.source, plot, fps, allow_broken)
+    told.end(going.failures)
     going.end()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be said of each video."""
+
+    views: str | None
+    clip_sampling: str | None
+    top_k: int | None
+    threshold: float | None
+    timeline: bool
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Where and how the model runs."""
+
+    device: str
+    threads: int | None
+    backend: str | None
+    dtype: str
+    batch_views: int
+    across: bool | None
+
+
+def _work(
+    wanted: Asked,
+    asked: _Asked,
+    where: _Where,
+    out: Path | None,
+    fps: float | None,
+    allow_broken: bool,
+) -> Predicting:
+    from functools import partial
+
+    from ptv_hub.engines.machine import Machine
+    from ptv_hub.inference.predict import Telling, protocol_for
+    from ptv_hub.models.builders import VideoModel
+    from ptv_hub.models.digest import digest
+    from ptv_hub.runs.predicting import Predicting
+
+    item = wanted.to_run
+    protocol = protocol_for(item, asked.views, asked.clip_sampling)
+    told = Telling(item, protocol, asked.top_k, asked.threshold)
+    machine = Machine(
+        device=where.device, threads=where.threads, backend=where.backend, dtype=where.dtype
+    )
+    model = load_on(machine, item, wanted.weights)
+    known: str | None = getattr(model, "weights_digest", None)
+    if known is None and out is not None and isinstance(model, VideoModel):
+        known = digest(model.state_dict())
+    return Predicting(
+        model,
+        protocol,
+        partial(told.of, timeline=asked.timeline),
+        out,
+        asked=f"top_k {asked.top_k}, threshold {asked.threshold}, timeline {asked.timeline}",
+        weights=known,
+        fps=fps,
+        allow_broken=allow_broken,
+        batch_views=where.batch_views,
+        across=across_videos(where.across, model),
+    )
+
+
+def _draw(
+    done: Prediction, source: str | tuple[str, ...], plot: Path, fps: float | None, broken: bool
+) -> None:
+    from ptv_hub.inference.timeline import draw_timeline
+    from ptv_hub.inference.video import has_no_rate
+
+    rate = fps if has_no_rate(source) else None
+    draw_timeline(done, source, plot, fps=rate, allow_broken=broken)
+    tell(f"wrote {plot}")
+
+
+class _Told:
+    """What goes to stdout: at once, or (``json``) as one list at the end."""
+
+    def __init__(self, how: str, timeline: bool) -> None:
+        self._how, self._timeline = how, timeline
+        self._dumped: list[object] = []
+
+    def begin(self) -> None:
+        if self._how == "csv":
+            span = ["start", "end"] if self._timeline else []
+            _csv_line(["video", *span, "rank", "label", "index", "score"])
+
+    def add(self, done: Prediction) -> None:
+        if self._how == "csv":
+            _print_csv(done, self._timeline)
+        elif self._how == "tables":
+            _print_prediction(done, self._timeline)
+        else:
+            dumped = done.model_dump(mode="json", exclude=None if self._timeline else {"timeline"})
+            if self._how == "json":
+                self._dumped.append(dumped)
+            else:
+                _json_line(dumped)
+
+    def end(self, failures: Sequence[object]) -> None:
+        if self._how == "json":
+            print_json([*self._dumped, *failures])
+        elif self._how == "jsonl":
+            for failure in failures:
+                _json_line(failure)
+
+
+def _json_line(value: object) -> None:
+    import json
+    import sys
+
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def _csv_line(values: Sequence[object]) -> None:
+    import csv
+    import sys
+
+    csv.writer(sys.stdout, lineterminator="\n").writerow(values)
+    sys.stdout.flush()
 
 
 def _print_prediction(done: Prediction, timeline: bool) -> None:
@@ -158,24 +287,15 @@ def _print_prediction(done: Prediction, timeline: bool) -> None:
         )
 
 
-def _print_csv(results: list[Prediction], timeline: bool) -> None:
+def _print_csv(done: Prediction, timeline: bool) -> None:
     """A line a class; with a timeline also a line a class of each clip, with its seconds."""
-    import csv
-    import sys
-
-    lines = csv.writer(sys.stdout, lineterminator="\n")
-    span = ["start", "end"] if timeline else []
-    lines.writerow(["video", *span, "rank", "label", "index", "score"])
-    for done in results:
-        groups: list[tuple[list[str], Sequence[ClassScore]]] = [
-            ([""] * len(span), done.predictions)
+    span = [""] * (2 if timeline else 0)
+    groups: list[tuple[list[str], Sequence[ClassScore]]] = [(span, done.predictions)]
+    if timeline:
+        groups += [
+            ([f"{moment.start:.3f}", f"{moment.end:.3f}"], moment.predictions)
+            for moment in done.timeline or ()
         ]
-        if timeline:
-            groups += [
-                ([f"{moment.start:.3f}", f"{moment.end:.3f}"], moment.predictions)
-                for moment in done.timeline or ()
-            ]
-        for seconds, classes in groups:
-            for rank, one in enumerate(classes, 1):
-                score = f"{one.score:.6g}"
-                lines.writerow([done.video, *seconds, rank, one.label, one.index, score])
+    for seconds, classes in groups:
+        for rank, one in enumerate(classes, 1):
+            _csv_line([done.video, *seconds, rank, one.label, one.index, f"{one.score:.6g}"])

@@ -1,62 +1,97 @@
-"""The videos that a command's words name, gone through one after another."""
+"""The videos that a command names, and how it goes through them."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptv_hub.cli.talk import tell, tell_error
-from ptv_hub.errors import PtvHubError
+from ptv_hub.cli.options import ADVANCED
+from ptv_hub.cli.talk import tell, tell_lines
+from ptv_hub.errors import PtvHubError, UsageError
 
-Video = str | list[str]
-"""A file, URL or folder; or the images that are one video's frames."""
-Done = TypeVar("Done")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ptv_hub.inference.finding import Found
+    from ptv_hub.runs.collection import Done, Share, Work
+
+VideoList = Annotated[
+    Path | None,
+    typer.Option("--list", help="A file with a video a line; - for standard input."),
+]
+DecodingWorkers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=0,
+        help="Processes that decode ahead of the model. [default: half of the cores, "
+        "0 for fewer than 4 videos]",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Shard = Annotated[
+    str,
+    typer.Option(
+        help="Only part I of N: a job of a scheduler's array.",
+        metavar="I/N",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Across = Annotated[
+    bool | None,
+    typer.Option(
+        "--across-videos/--within-videos",
+        help="Whether a batch may hold several videos. [default: on GPUs]",
+        rich_help_panel=ADVANCED,
+    ),
+]
 
 
 class VideoRun:
     """What the words name: videos, and a record of each word, and then video, that failed."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        from ptv_hub.inference.video import find_videos
+    def __init__(self, words: Sequence[str], listed: Path | None = None) -> None:
+        from ptv_hub.inference.finding import find
 
-        self.videos: list[Video] = []
+        self.videos: list[Found] = []
         self.failures: list[dict[str, object]] = []
-        for word in words:
+        for word in [*words, *_lines(listed)]:
             try:
-                self.videos += find_videos([word])
+                self.videos += find(word)
             except PtvHubError as error:
-                self._failed(word, error)
+                self._failed(word, str(error))
 
-    def each(self, one: Callable[[Video], tuple[Done, Sequence[str]]]) -> list[Done]:
-        """What ``one`` makes of each video, and says of it; with a progress bar in a terminal."""
-        from tqdm import tqdm
+    def share(self, workers: int | None, shard: str) -> Share:
+        """How the run is shared out. Raises UsageError."""
+        from ptv_hub.runs.collection import Share, parse_shard
 
-        from ptv_hub.errors import VideoError
+        few = len(self.videos) < 4
+        default = 0 if few else max(1, (os.cpu_count() or 2) // 2)
+        return Share(
+            default if workers is None else workers, parse_shard(shard), sys.stderr.isatty()
+        )
 
-        quiet = not sys.stderr.isatty()
-        results: list[Done] = []
-        with tqdm(self.videos, unit="video", file=sys.stderr, leave=False, disable=quiet) as bar:
-            for video in bar:
-                try:
-                    done, notes = one(video)
-                except VideoError as error:
-                    bar.clear()
-                    self._failed(video, error)
-                    continue
-                bar.clear()
-                results.append(done)
-                for note in notes:
-                    tell(f"{video}: {note}")
-        return results
+    def through(self, work: Work, out: Path | None, share: Share) -> Iterator[Done]:
+        """Every video that could be done, as soon as it is; the others are told and counted."""
+        from ptv_hub.runs.collection import run
 
-    def _failed(self, video: Video, error: PtvHubError) -> None:
-        name = video if isinstance(video, str) else f"{len(video)} images"
-        tell_error(error)
-        self.failures.append({"video": name, "error": str(error), "predictions": []})
+        for done in run(work, self.videos, out, share):
+            if done.failure is not None:
+                self._failed(done.video.told, done.failure.error)
+                continue
+            assert done.made is not None
+            for note in done.made.notes:
+                tell(f"{done.video.told}: {note}")
+            yield done
+
+    def _failed(self, name: str, error: str) -> None:
+        tell_lines(f"ptv-hub: {error}")
+        self.failures.append({"video": name, "error": error, "predictions": []})
 
     def end(self) -> None:
         """Exit with 1 if a video could not be done."""
@@ -65,6 +100,23 @@ class VideoRun:
             raise typer.Exit(1)
 
 
-def rate(video: Video, fps: float | None) -> float | None:
-    """``--fps`` is for the folders of frames among the videos."""
-    return fps if isinstance(video, list) or Path(video).is_dir() else None
+def _lines(listed: Path | None) -> list[str]:
+    """The lines of a list that are not empty; names may begin with ``#`` or hold blanks."""
+    if listed is None:
+        return []
+    try:
+        text = sys.stdin.read() if str(listed) == "-" else listed.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("a list of videos cannot be read", where=listed, found=error) from error
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def across_videos(asked: bool | None, model: Any) -> bool:
+    """Whether batches may hold several videos: on a GPU short videos alone do not fill one.
+
+    On a CPU a batch is no faster than its views one by one, and numbers stay the same to the bit
+    whatever else is in the collection.
+    """
+    from ptv_hub.inference.batching import device_of
+
+    return device_of(model).type == "cuda" if asked is None else asked

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from ptv_hub.datasets.decoding import End, Failure, decode, failure_of, look
+from ptv_hub.datasets.decoding import End, Failure, Reading, decode, failure_of, look
 from ptv_hub.datasets.frame_lists import write_frame_list
 from ptv_hub.datasets.kinetics import write_list
 from ptv_hub.datasets.listing import Frames, Item, Listing
 from ptv_hub.datasets.workers import each
 from ptv_hub.errors import DataError
 from ptv_hub.inference.video import IMAGES, natural, open_video
+from ptv_hub.inference.viewing import ProtocolViews
 from ptv_hub.inference.views import clip_at, plan_as_reference
 from ptv_hub.zoo.entry import Entry, InputSpec, Protocol, Record, SecondsSampling
 
@@ -117,7 +118,7 @@ def fault(
     notes: tuple[str, ...] = ()
     failure: Failure | None = None
     if depth == "views" and protocol is not None:
-        for message in decode(item, spec, protocol):
+        for message in decode(item, Reading(ProtocolViews(spec, protocol, as_reference=True))):
             if isinstance(message, End):
                 failure, notes = message.failure, message.notes
     else:

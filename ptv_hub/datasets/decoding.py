@@ -14,10 +14,10 @@ from torch import Tensor
 from ptv_hub.datasets.listing import Frames, Item
 from ptv_hub.errors import EmptyClip, PtvHubError, VideoError
 from ptv_hub.inference.batching import distinct
-from ptv_hub.inference.clips import clip_views
-from ptv_hub.inference.video import open_video
-from ptv_hub.inference.views import plan_as_reference
-from ptv_hub.zoo.entry import InputSpec, Protocol
+from ptv_hub.inference.finding import Found
+from ptv_hub.inference.video import has_no_rate, open_video
+from ptv_hub.inference.viewing import Viewing
+from ptv_hub.inference.views import ViewPlan
 
 
 @dataclass(frozen=True)
@@ -57,31 +57,56 @@ class End:
     """Of each clip of the protocol, which of the clips sent it is: a short video repeats itself."""
     notes: tuple[str, ...] = ()
     failure: Failure | None = None
+    plan: ViewPlan | None = None
+    """What the clips are: when they are, and their frames."""
+    duration: float = 0.0
+    """Of the video, seconds."""
+    mark: tuple[str, str] = ("", "")
+    """``Found.quick`` before it was read, and ``Found.content``; where they are asked for."""
 
 
 Message = Views | End
 
 
-def decode(item: Item, spec: InputSpec, protocol: Protocol) -> Iterator[Message]:
+@dataclass(frozen=True)
+class Reading:
+    """What is to be seen of a video, and how its file is opened; goes to worker processes."""
+
+    viewing: Viewing
+    fps: float | None = None
+    """Of folders of frames."""
+    allow_broken: bool = False
+    content: bool = False
+    """Whether to say what the file's content is, so that it is known again."""
+
+
+def decode(item: Item, reading: Reading) -> Iterator[Message]:
     """The views of one video, clip by clip, then the ``End``; what fails is told there."""
     start, waited = time.perf_counter(), 0.0
     order: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
-    failure = None
+    plan, duration, failure = None, 0.0, None
+    mark = ("", "")
     try:
         look(item)
-        with open_video(item.source) as video:
-            plan = plan_as_reference(video.timestamps, spec, protocol)
+        found = Found(item.source, item.id)
+        quick = found.quick() if reading.content else ""
+        fps = reading.fps if has_no_rate(item.source) else None
+        with open_video(item.source, fps=fps, allow_broken=reading.allow_broken) as video:
+            plan = reading.viewing.plan(video.timestamps)
+            duration = float(video.timestamps.duration)
             notes = (*video.notes, *plan.notes)
             few, order = distinct(plan)
-            for clip in clip_views(video, spec, protocol, plan=few):
+            for clip in reading.viewing.views(video, few):
                 given = time.perf_counter()
                 yield Views(clip.views)
                 waited += time.perf_counter() - given
             notes = (*video.notes, *plan.notes)  # of damage that showed on the way, too
+        if reading.content:
+            mark = (quick, found.content())
     except Exception as error:
         failure = failure_of(error)
-    yield End(time.perf_counter() - start - waited, order, notes, failure)
+    yield End(time.perf_counter() - start - waited, order, notes, failure, plan, duration, mark)
 
 
 def failure_of(error: Exception) -> Failure:

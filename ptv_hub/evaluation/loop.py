@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from ptv_hub import environment
-from ptv_hub.datasets.decoding import End, Failure, decode
+from ptv_hub.datasets.decoding import End, Failure
 from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.engines.optimized import DTYPES
-from ptv_hub.errors import EvaluationError, UsageError, WriteError, WrongInput
+from ptv_hub.errors import UsageError, WrongInput
 from ptv_hub.evaluation.collected import Collected, collect, write_scores
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.evaluation.scoring import Scored, Scorer, failed
@@ -28,8 +28,9 @@ from ptv_hub.files import write_text
 from ptv_hub.inference.batching import device_of
 from ptv_hub.models.digest import digest
 from ptv_hub.runs import queue as shards
+from ptv_hub.runs.database import alone
+from ptv_hub.runs.engine import through
 from ptv_hub.runs.journal import Journal, Row, Writer, done, name_of
-from ptv_hub.runs.pool import Pool
 from ptv_hub.runs.settings import Header, Settings
 from ptv_hub.zoo.entry import Entry, Protocol
 
@@ -227,21 +228,9 @@ def _journal(
         if queue.world_size > 1:
             raise UsageError("several ranks need a folder in common", fix="give out")
         return stack.enter_context(Journal(None)), {}
-    from filelock import FileLock, Timeout
-
     folder = Path(out)
     path = folder / name_of(queue.rank)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stack.enter_context(FileLock(path.with_suffix(".lock"), timeout=0))
-    except Timeout as error:
-        raise EvaluationError(
-            "another process writes into this folder",
-            where=folder,
-            fix="wait for it, or give another --out",
-        ) from error
-    except OSError as error:
-        raise WriteError.because(error, folder, fix="give another --out") from error
+    alone(path, stack)
     journal = stack.enter_context(Journal(path))
     return journal, done(folder, header.settings)
 
@@ -295,16 +284,11 @@ class _Going:
 
     def score(self, places: Iterator[int], known: Mapping[str, bool]) -> None:
         """Score what stands at these places of the list, but for what is known to be."""
-        spec, protocol = self.scorer.entry.input, self.scorer.protocol
-        with self.scorer.activated(), torch.inference_mode(), Writer(self.journal) as writer:
+        scorer = self.scorer
+        with scorer.activated(), torch.inference_mode(), Writer(self.journal) as writer:
             items = self._to_decode(places, known, writer)
-            if self.workers == 0:
-                for item in items:
-                    self._keep(writer, item, self.scorer.row(item, decode(item, spec, protocol)))
-                return
-            with closing(Pool(self.workers, spec, protocol)) as pool:
-                for item, messages in pool.run(items):
-                    self._keep(writer, item, self.scorer.row(item, messages))
+            for outcome in through(items, scorer.reading, scorer.batches(), self.workers):
+                self._keep(writer, outcome.item, scorer.row(outcome))
 
     def _to_decode(
         self, places: Iterator[int], known: Mapping[str, bool], writer: Writer

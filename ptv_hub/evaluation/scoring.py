@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from ptv_hub.datasets.decoding import End, Failure, Message
+from ptv_hub.datasets.decoding import End, Failure, Reading
 from ptv_hub.datasets.listing import Item
 from ptv_hub.engines.optimized import DTYPES
 from ptv_hub.errors import WrongInput
-from ptv_hub.inference.batching import ViewBatches, device_of
-from ptv_hub.inference.predict import ensemble
+from ptv_hub.inference.batching import Outputs, ViewBatches, device_of
+from ptv_hub.inference.predict import SCORES, ensemble
 from ptv_hub.inference.transforms import ModelInput
+from ptv_hub.inference.viewing import ProtocolViews
 from ptv_hub.models.builders import ActionModel, activated
+from ptv_hub.runs.engine import Outcome
 from ptv_hub.runs.journal import Row
 from ptv_hub.zoo.entry import Entry, Protocol
 
@@ -55,18 +57,22 @@ class Scorer:
             return nullcontext()
         return activated(cast(ActionModel, self._model), self.protocol.activation)
 
-    def row(self, item: Item, messages: Iterator[Message]) -> Row:
-        """What becomes of a video whose views come as these messages."""
-        batches = ViewBatches(self._scores, self.entry.input, self._device, self._size)
-        end = End(0.0)
-        for message in messages:
-            if isinstance(message, End):
-                end = message
-                break
-            batches.add(message.views)
+    @property
+    def reading(self) -> Reading:
+        """What is to be seen of each video."""
+        return Reading(ProtocolViews(self.entry.input, self.protocol, as_reference=True))
+
+    def batches(self) -> ViewBatches:
+        """Where views become scores."""
+        return ViewBatches(self._scores, self.entry.input, self._device, self._size)
+
+    def row(self, outcome: Outcome) -> Row:
+        """What became of a video."""
+        item, end, batches = outcome.item, outcome.end, outcome.views
         if end.failure:
             return failed(item, end.failure, end, batches.seconds)
-        views = batches.result(end.clips, self.protocol.num_crops)  # (views, classes)
+        found = batches.result(end.clips, self.protocol.num_crops)
+        views = found[SCORES]  # (views, classes)
         scores = ensemble(views, self.protocol.ensemble)
         if not torch.isfinite(scores).all():
             failure = Failure("the model's scores are not finite", "NaN or infinite scores")
@@ -83,7 +89,7 @@ class Scorer:
             model_seconds=batches.seconds,
         )
 
-    def _scores(self, batch: ModelInput) -> Tensor:
+    def _scores(self, batch: ModelInput) -> Outputs:
         """Scores of a batch of views, shape (B, classes)."""
         with self._cast:
             scores = self._model(batch)
@@ -95,7 +101,7 @@ class Scorer:
                 expected=f"shape {wanted}",
                 found=getattr(scores, "shape", type(scores).__name__),
             )
-        return scores
+        return {SCORES: scores}
 
 
 def failed(item: Item, failure: Failure, end: End, model_seconds: float = 0.0) -> Row:

@@ -7,18 +7,19 @@ once, and what the model gives for them is put in every place that they stand fo
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from ptv_hub.inference.clips import clip_views
 from ptv_hub.inference.frames import Video
 from ptv_hub.inference.transforms import ModelInput, pack
+from ptv_hub.inference.viewing import Viewing
 from ptv_hub.inference.views import Clip, ViewPlan
 from ptv_hub.models.builders import ActionModel
-from ptv_hub.zoo.entry import InputSpec, Protocol
+from ptv_hub.zoo.entry import InputSpec
 
 
 def distinct(plan: ViewPlan) -> tuple[ViewPlan, tuple[int, ...]]:
@@ -33,77 +34,138 @@ def distinct(plan: ViewPlan) -> tuple[ViewPlan, tuple[int, ...]]:
     return ViewPlan(tuple(clips), plan.num_crops), order
 
 
-class ViewBatches:
-    """The views of one video on their way through a function of the model.
+Outputs = Mapping[str, Tensor]
+"""What a function of the model gives for a batch of views: name -> (B, ...)."""
 
-    A batch never holds views of two videos, so that no score depends on its neighbours.
+
+class ViewBatches:
+    """Views of videos on their way through a function of the model.
+
+    Unless ``across`` is asked for, a batch never holds views of two videos, so that no number
+    depends on its neighbours.
     """
 
     def __init__(
         self,
-        function: Callable[[ModelInput], Tensor],
+        function: Callable[[ModelInput], Outputs],
         spec: InputSpec,
         device: torch.device,
         size: int,
+        *,
+        across: bool = False,
     ) -> None:
         """``function``: a batch of ``size`` views as the model takes them -> (B, ...)."""
         self._function = function
         self._spec = spec
         self._device = device
         self._size = size
-        self._waiting: list[Tensor] = []
-        self._found: list[Tensor] = []
-        self.seconds = 0.0
-        """Spent on what is computed, without the wait for views."""
+        self._across = across
+        self._waiting: list[tuple[OneVideo, Tensor]] = []
 
-    def add(self, views: Iterable[Tensor]) -> None:
-        """Take the views of a clip, each (3, T, S, S); whole batches go through at once."""
-        start = time.perf_counter()
+    def video(self) -> OneVideo:
+        """A place for the views of one video."""
+        return OneVideo(self)
+
+    def take(self, video: OneVideo, views: Iterable[Tensor]) -> None:
         for view in views:
-            self._waiting.append(view)
+            self._waiting.append((video, view))
             if len(self._waiting) == self._size:
-                self._forward()
-        self.seconds += time.perf_counter() - start
+                self.flush()
 
-    def result(self, order: Sequence[int], num_crops: int) -> Tensor:
-        """What the function gave for every view of a plan: float32, shape (views, ...).
+    def end(self) -> None:
+        """That a video has no more views."""
+        if not self._across:
+            self.flush()
 
-        Args:
-            order: of each clip of the plan, which of the clips that came it is.
-        """
-        if self._waiting:
-            start = time.perf_counter()
-            self._forward()
-            self.seconds += time.perf_counter() - start
-        of_clips = torch.split(torch.cat(self._found), num_crops)
-        return torch.cat([of_clips[number] for number in order])
-
-    def _forward(self) -> None:
-        batch = torch.stack(self._waiting)
+    def flush(self) -> None:
+        """Have what waits computed, a whole batch or not."""
+        if not self._waiting:
+            return
+        start = time.perf_counter()
+        batch = torch.stack([view for _, view in self._waiting])
+        owners = [owner for owner, _ in self._waiting]
         self._waiting = []
         if self._device.type == "cuda":
             # From pinned memory the copy runs beside the model's work on the last batch.
             batch = batch.pin_memory()
         batch = batch.to(self._device, non_blocking=True)
-        self._found.append(self._function(pack(batch, self._spec)).float().cpu())
+        found = {
+            name: values.float().cpu()
+            for name, values in self._function(pack(batch, self._spec)).items()
+        }
+        each = (time.perf_counter() - start) / len(owners)
+        first = 0
+        for owner, group in itertools.groupby(owners):
+            stop = first + len(list(group))
+            owner.keep({name: values[first:stop] for name, values in found.items()})
+            owner.seconds += each * (stop - first)
+            first = stop
+
+
+class OneVideo:
+    """The views of one video, and what became of them."""
+
+    def __init__(self, batches: ViewBatches) -> None:
+        self._batches = batches
+        self._found: list[Outputs] = []
+        self._given = 0
+        self._came = 0
+        self.seconds = 0.0
+        """Spent on what is computed, without the wait for views."""
+
+    def add(self, views: Sequence[Tensor]) -> None:
+        """Take the views of a clip, each (3, T, S, S); whole batches go through at once."""
+        self._given += len(views)
+        self._batches.take(self, views)
+
+    def end(self) -> None:
+        """That there are no more views."""
+        self._batches.end()
+
+    def keep(self, outputs: Outputs) -> None:
+        self._came += len(next(iter(outputs.values())))
+        self._found.append(outputs)
+
+    @property
+    def done(self) -> bool:
+        """Whether all views that were given have gone through."""
+        return self._came == self._given
+
+    def result(self, order: Sequence[int], num_crops: int) -> dict[str, Tensor]:
+        """What the function gave for every view of a plan: of each name float32, (views, ...).
+
+        Args:
+            order: of each clip of the plan, which of the clips that came it is.
+        """
+        if not self.done:
+            self._batches.flush()
+        result = {}
+        for name in self._found[0] if order else ():
+            values = torch.cat([found[name] for found in self._found])
+            if len(values) != len(order) * num_crops or list(order) != sorted(set(order)):
+                of_clips = torch.split(values, num_crops)
+                values = torch.cat([of_clips[number] for number in order])
+            result[name] = values
+        return result
 
 
 def over_views(
-    function: Callable[[ModelInput], Tensor],
+    function: Callable[[ModelInput], Outputs],
     model: ActionModel,
     video: Video,
-    plan: ViewPlan,
-    protocol: Protocol,
+    viewing: Viewing,
     batch_views: int,
-) -> Tensor:
-    """What a function of the model gives for every view of a video: float32, shape (views, ...)."""
-    spec = model.entry.input
+    *,
+    plan: ViewPlan | None = None,
+) -> dict[str, Tensor]:
+    """What a function of the model gives for every view of a video: float32, (views, ...)."""
+    plan = plan or viewing.plan(video.timestamps)
     few, order = distinct(plan)
-    batches = ViewBatches(function, spec, device_of(model), batch_views)
+    views = ViewBatches(function, viewing.spec, device_of(model), batch_views).video()
     with torch.inference_mode():
-        for clip in clip_views(video, spec, protocol, plan=few):
-            batches.add(clip.views)
-        return batches.result(order, plan.num_crops)
+        for clip in viewing.views(video, few):
+            views.add(clip.views)
+        return views.result(order, plan.num_crops)
 
 
 def device_of(model: object) -> torch.device:

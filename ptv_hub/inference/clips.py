@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ptv_hub.errors import VideoError
-from ptv_hub.inference.frames import Video
+from ptv_hub.inference.frames import Frame, Video
 from ptv_hub.inference.transforms import crops, prepare
 from ptv_hub.inference.views import Clip, ViewPlan, plan_views, scaled_size
 from ptv_hub.zoo.entry import InputSpec, Protocol
@@ -57,15 +57,7 @@ def prepared(video: Video, spec: InputSpec, clips: Sequence[Clip]) -> Iterator[t
     begun: dict[int, Tensor] = {}  # number of a clip -> (T, 3, h, w)
     missing = [len(clip.frames) for clip in clips]
     following = 0
-    size: tuple[int, ...] = ()
-    for frame, pixels in video.frames(sorted(places)):
-        if size and pixels.shape != size:
-            raise VideoError(
-                "the frames of the video are of several sizes",
-                where=video.name,
-                expected=f"{size[1]} x {size[0]} as the first",
-                found=f"{pixels.shape[1]} x {pixels.shape[0]}",
-            )
+    for frame, pixels in _of_one_size(video, sorted(places)):
         size = pixels.shape
         scaled = scaled_size(size[0], size[1], spec.short_side)
         first: Tensor | None = None
@@ -81,3 +73,47 @@ def prepared(video: Video, spec: InputSpec, clips: Sequence[Clip]) -> Iterator[t
         while following < len(missing) and not missing[following]:
             yield clips[following], begun.pop(following).transpose(0, 1)
             following += 1
+
+
+def window_views(
+    video: Video, spec: InputSpec, clips: Sequence[Clip], num_crops: int
+) -> Iterator[ClipViews]:
+    """Windows of a video in order of time; ``num_crops`` of 0 is all of each frame.
+
+    A frame is decoded and resized once, however many windows see it, and waits alone until the
+    last of them has; a window is put together when its last frame is there.
+
+    Raises:
+        VideoError: as ``prepared``.
+    """
+    last_use = {frame: number for number, clip in enumerate(clips) for frame in clip.frames}
+    kept: dict[int, Tensor] = {}
+    following = 0
+    for frame, pixels in _of_one_size(video, sorted(last_use)):
+        whole = prepare(torch.from_numpy(pixels), spec)[:, None]  # (3, 1, h, w)
+        # Of a window's only crop nothing else is kept: half of a wide frame.
+        kept[frame] = crops(whole, spec, 1)[0].contiguous() if num_crops == 1 else whole
+        while following < len(clips) and all(one in kept for one in clips[following].frames):
+            clip = clips[following]
+            frames = torch.cat([kept[one] for one in clip.frames], dim=1)  # (3, T, h, w)
+            yield ClipViews(
+                clip, tuple(crops(frames, spec, num_crops)) if num_crops > 1 else (frames,)
+            )
+            for one in {one for one in clip.frames if last_use[one] == following}:
+                del kept[one]
+            following += 1
+
+
+def _of_one_size(video: Video, wanted: Sequence[int]) -> Iterator[tuple[int, Frame]]:
+    """The frames wanted. Raises VideoError where their size changes on the way."""
+    size: tuple[int, ...] = ()
+    for frame, pixels in video.frames(wanted):
+        if size and pixels.shape != size:
+            raise VideoError(
+                "the frames of the video are of several sizes",
+                where=video.name,
+                expected=f"{size[1]} x {size[0]} as the first",
+                found=f"{pixels.shape[1]} x {pixels.shape[0]}",
+            )
+        size = pixels.shape
+        yield frame, pixels

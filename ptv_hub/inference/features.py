@@ -1,166 +1,207 @@
-"""A model and a video -> an embedding of each clip, with its time; or a stage on the way."""
+"""A model and a video -> what it makes of each clip, or window, with its time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ptv_hub.errors import UsageError
-from ptv_hub.files import atomic_write
 from ptv_hub.inference.batching import over_views
+from ptv_hub.inference.outputs import EMBEDDING, MAPS, Extractor, channels_of, checked_outputs
 from ptv_hub.inference.predict import protocol_for, ready_model
-from ptv_hub.inference.transforms import ModelInput
-from ptv_hub.inference.video import Source, open_video
-from ptv_hub.inference.views import plan_views
-from ptv_hub.models.builders import ActionModel, VideoModel
-from ptv_hub.models.stages import StageModel
-from ptv_hub.weights import checkpoint
+from ptv_hub.inference.video import Source, has_no_rate, open_video
+from ptv_hub.inference.viewing import ProtocolViews, Viewing, WindowViews
+from ptv_hub.inference.views import ViewPlan
+from ptv_hub.inference.windows import WindowPlan, Windows, asked_windows
+from ptv_hub.models.builders import ActionModel
 from ptv_hub.zoo.entry import Entry
 
 
 @dataclass(frozen=True)
 class Features:
-    """What a model makes of each clip of one video."""
+    """What a model makes of each clip, or window, of one video: a row each."""
 
     video: str
     model: str
-    stage: str
-    """Name of the stage, or ``embedding`` for what the classifier would see."""
-    values: Tensor
-    """Float32. Pooled: (clips, channels), the mean over the crops. Else of every view:
-    (clips, crops, channels, T', H', W')."""
+    outputs: Mapping[str, Tensor]
+    """Name -> float32. Pooled: (rows, channels), the mean over the crops. Maps: of every view,
+    (rows, crops, channels, T', H', W')."""
     start: tuple[float, ...]
-    """Of each clip, seconds from the beginning of the video."""
+    """Of each row, seconds from the beginning of the video."""
     end: tuple[float, ...]
+    """Seconds; of a window that reaches beyond the video's end beyond it, of a clip not."""
+    frames: tuple[tuple[int, ...], ...]
+    """Of each row the frames that the model saw, by their number in the video."""
+    rate: float
+    """Frames a second in which ``start_frame`` and its like are counted: those of the resampled
+    video; where it was not resampled, the model's ``target_fps``."""
     views: str
+    """Clips x crops of a protocol, or what the windows are."""
     duration: float
     notes: tuple[str, ...]
+
+    @property
+    def stage(self) -> str:
+        """Name of the first output."""
+        return next(iter(self.outputs)).removesuffix(MAPS)
+
+    @property
+    def values(self) -> Tensor:
+        """The first output."""
+        return next(iter(self.outputs.values()))
+
+    @property
+    def centre(self) -> tuple[float, ...]:
+        """Of each row, seconds."""
+        return tuple((a + b) / 2 for a, b in zip(self.start, self.end, strict=True))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be taken, and of which views; checked against the model it is asked of."""
+
+    entry: Entry
+    outputs: tuple[str, ...]
+    viewing: Viewing
+    views: str
 
 
 def features(
     model: ActionModel | Entry | str,
     video: Source,
     *,
+    window: object = None,
+    stride: object = None,
+    every: object = None,
+    windows: Windows | None = None,
+    fps: float | str | None = None,
+    last: str = "back",
+    consecutive: bool = False,
+    crops: int = 1,
+    take: str | Sequence[str] = (),
     stage: str | None = None,
     pool: bool = True,
     views: str | None = None,
     weights: str | os.PathLike[str] | None = None,
     clip_sampling: str | None = None,
-    fps: float | None = None,
     allow_broken: bool = False,
     batch_views: int = 1,
 ) -> Features:
-    """The features of every clip of a video.
+    """The features of a video: of dense windows, or of every clip of the published protocol.
 
     Args:
         model: a loaded model, or a name.
         video: as for ``predict``.
-        stage: a name of ``ptv_hub.stages.stages(entry)``, as ``"stage3"`` or, of a SlowFast,
-            ``"stage3.slow"``; ``None`` is the embedding: what the classifier sees, the mean
-            over the head's positions.
-        pool: mean over time, height, width and the crops; ``False`` keeps a stage's maps of
-            every view, which are large.
-        views: clips x crops, the published protocol's if not given; more clips are closer in time.
-        weights, clip_sampling, fps, allow_broken, batch_views: as for ``predict``.
+        window: length, in frames (32) or seconds ("2s"); the published clip's if not given.
+        stride: from one window's start to the next; the window's length if not given.
+        every: ``"2s"``: a window of two seconds every two seconds.
+        windows: all that can be said of windows (a recipe's), in place of these.
+        fps: the rate a video is resampled to before windows are laid over it (``"source"``: its
+            own frames, counted); of a folder of frames or an array its own rate.
+        last: what becomes of the end: ``back``, ``drop`` or ``pad``; see ``Windows.last``.
+        consecutive: the window's first frames one after another, not spread over it.
+        crops: of windows: 1 (the centre), 3, or 0 for all of each frame.
+        take: names of outputs, all from one pass: ``embedding``; ``slow``, ``fast`` (a SlowFast's
+            pathways); a stage, pooled (``"stage3"``) or whole (``"stage3:maps"``); ``logits``;
+            ``scores``. The embedding if not given.
+        stage, pool: one stage in place of ``take``; ``pool=False`` is its maps.
+        views: clips x crops of the protocol, where no window is asked for.
+        weights, clip_sampling, allow_broken, batch_views: as for ``predict``.
 
     Raises:
-        UnknownName: the model has no such stage.
+        UnknownName: the model has no such output.
         VideoError, UsageError: as ``predict``.
     """
     net = ready_model(model, weights)
-    item = net.entry
-    protocol = protocol_for(item, views, clip_sampling)
-    if stage is None and not pool:
-        raise UsageError("the embedding has no maps", fix="name a stage, or leave pool=True")
-    with open_video(video, fps=fps, allow_broken=allow_broken) as opened, ExitStack() as stack:
-        plan = plan_views(opened.timestamps, item.input, protocol)
-        extract = _extractor(cast(VideoModel, net), stage, pool, stack)
-        of_views = over_views(extract, net, opened, plan, protocol, batch_views)
-        # (clips * crops, ...) -> (clips, crops, ...)
-        values = of_views.reshape(len(plan.clips), protocol.num_crops, *of_views.shape[1:])
+    if window is not None or stride is not None or every is not None:
+        if windows is not None:
+            raise UsageError("windows are said twice", fix="leave out window, stride and every")
+        windows = asked_windows(window, stride, every, fps, last=last, consecutive=consecutive)
+    taken = (take,) if isinstance(take, str) else tuple(take)
+    if stage is not None or not pool:
+        taken = (*taken, _one_stage(stage, pool))
+    wish = asked_features(net.entry, taken, windows, crops, views, clip_sampling)
+    own = float(fps) if fps is not None and fps != "source" else None
+    if windows is not None and not has_no_rate(video):
+        own = None  # the windows' own affair
+    with open_video(video, fps=own, allow_broken=allow_broken) as opened:
+        plan = wish.viewing.plan(opened.timestamps)
+        with Extractor(net, wish.outputs).attached() as extract:
+            of_views = over_views(extract, net, opened, wish.viewing, batch_views, plan=plan)
         duration = float(opened.timestamps.duration)
-        return Features(
-            video=opened.name,
-            model=item.name,
-            stage=stage or "embedding",
-            values=values.mean(dim=1) if pool else values,
-            start=tuple(float(clip.start) for clip in plan.clips),
-            end=tuple(min(float(clip.end), duration) for clip in plan.clips),
-            views=f"{protocol.num_clips}x{protocol.num_crops}",
-            duration=duration,
-            notes=(*opened.notes, *plan.notes),
-        )
+        return features_of(wish, opened.name, of_views, plan, duration, opened.notes)
 
 
-def _extractor(
-    net: VideoModel, stage: str | None, pool: bool, stack: ExitStack
-) -> Callable[[ModelInput], Tensor]:
-    """From a batch of views to their features: (B, channels), or (B, channels, T', H', W')."""
-    if stage is not None:
-        part = StageModel(net, [stage])
-
-        def of_stage(views: ModelInput) -> Tensor:
-            values: Tensor = part(views)[0]
-            return values.mean(dim=(2, 3, 4)) if pool else values
-
-        return of_stage
-
-    seen: list[Tensor] = []
-
-    def keep(_: object, inputs: tuple[Tensor, ...]) -> None:
-        seen.append(inputs[0])  # (B, T', H', W', channels): the head has moved them last
-
-    head = net.blocks[-1].get_submodule("proj")
-    stack.callback(head.register_forward_pre_hook(keep).remove)
-
-    def of_head(views: ModelInput) -> Tensor:
-        net(views)
-        return seen.pop().mean(dim=(1, 2, 3))
-
-    return of_head
+def _one_stage(stage: str | None, pool: bool) -> str:
+    if stage is None:
+        raise UsageError("the embedding has no maps", fix="name a stage, or leave pool=True")
+    return stage if pool else f"{stage}{MAPS}"
 
 
-def save_features(found: Features, path: str | os.PathLike[str]) -> None:
-    """Write features as ``.npz`` or ``.safetensors``, whole or not at all.
-
-    Arrays ``features``, ``start`` and ``end`` (seconds); and video, model, stage and views:
-    in a safetensors file as its metadata, in an npz as arrays of one string.
+def asked_features(
+    entry: Entry,
+    take: Sequence[str],
+    windows: Windows | None,
+    crops: int = 1,
+    views: str | None = None,
+    clip_sampling: str | None = None,
+) -> Wish:
+    """What is asked for, if the model has it.
 
     Raises:
-        UsageError: another suffix.
-        WriteError: the file cannot be written.
+        UnknownName, UsageError: it has not, or the words contradict each other.
     """
-    path = Path(path)
-    arrays: dict[str, Any] = {
-        "features": found.values.numpy(),
-        "start": np.asarray(found.start, np.float64),
-        "end": np.asarray(found.end, np.float64),
-    }
-    words = {
-        "video": found.video,
-        "model": found.model,
-        "stage": found.stage,
-        "views": found.views,
-        "notes": "\n".join(found.notes),
-    }
-    if path.suffix == ".npz":
-        with atomic_write(path) as temporary, open(temporary, "wb") as file:
-            arrays |= {key: np.asarray(value) for key, value in words.items()}
-            np.savez(file, **arrays)
-    elif path.suffix == ".safetensors":
-        tensors = {key: torch.from_numpy(value) for key, value in arrays.items()}
-        checkpoint.write(path, tensors, metadata=words)
-    else:
-        raise UsageError(
-            "features are written in two formats",
-            where=path,
-            expected="a name that ends in .npz or .safetensors",
-        )
+    outputs = checked_outputs(entry, tuple(take) or (EMBEDDING,))
+    if windows is None:
+        protocol = protocol_for(entry, views, clip_sampling)
+        told = f"{protocol.num_clips}x{protocol.num_crops}"
+        return Wish(entry, outputs, ProtocolViews(entry.input, protocol), told)
+    if views is not None or clip_sampling is not None:
+        raise UsageError("windows or views of the protocol, not both", found=f"views={views!r}")
+    if crops not in (0, 1, 3):
+        raise UsageError("crops of a window", expected="1, 3, or 0 for all of it", found=crops)
+    return Wish(entry, outputs, WindowViews(entry.input, windows, crops), _told(windows, crops))
+
+
+def _told(windows: Windows, crops: int) -> str:
+    """Windows in words, on a line."""
+    words = [f"{key} {value}" for key, value in windows.model_dump(exclude_defaults=True).items()]
+    return ", ".join([*(words or ["windows"]), f"{crops} crops" if crops else "whole frame"])
+
+
+def features_of(
+    wish: Wish,
+    video: str,
+    of_views: Mapping[str, Tensor],
+    plan: ViewPlan,
+    duration: float,
+    notes: Sequence[str] = (),
+) -> Features:
+    """Features from what a model gave for every view: (rows * crops, ...) of each output."""
+    rows = len(plan.clips)
+    outputs = {}
+    for name in wish.outputs:
+        if not rows:
+            outputs[name] = torch.empty(0, channels_of(wish.entry, name))
+            continue
+        values = of_views[name].reshape(rows, plan.num_crops, *of_views[name].shape[1:])
+        outputs[name] = values if name.endswith(MAPS) else values.mean(dim=1)
+    dense = isinstance(plan, WindowPlan)
+    ends = [float(clip.end) for clip in plan.clips]
+    rate = plan.rate if isinstance(plan, WindowPlan) else wish.entry.input.target_fps
+    return Features(
+        video=video,
+        model=wish.entry.name,
+        outputs=outputs,
+        start=tuple(float(clip.start) for clip in plan.clips),
+        end=tuple(ends if dense else (min(end, duration) for end in ends)),
+        frames=tuple(clip.frames for clip in plan.clips),
+        rate=float(rate),
+        views=wish.views,
+        duration=duration,
+        notes=(*notes, *plan.notes),
+    )

@@ -4,7 +4,7 @@ its activation at each position, its ensemble over the views."""
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,17 @@ import torch
 from torch import Tensor
 
 from ptv_hub.errors import UsageError, WrongInput
-from ptv_hub.inference.batching import over_views
+from ptv_hub.inference.batching import Outputs, over_views
+from ptv_hub.inference.transforms import ModelInput
 from ptv_hub.inference.video import Source, open_video
-from ptv_hub.inference.views import Clip, parse_views, plan_views
+from ptv_hub.inference.viewing import ProtocolViews
+from ptv_hub.inference.views import Clip, parse_views
 from ptv_hub.models.builders import ActionModel, activated
 from ptv_hub.weights.load import load
 from ptv_hub.zoo.entry import Entry, Protocol, Record
+
+SCORES = "scores"
+"""Name of what predictions are made from, among what is taken of a model."""
 
 
 class ClassScore(Record):
@@ -111,26 +116,41 @@ def predict(
     if top_k is not None and top_k < 1:
         raise UsageError("no classes asked for", expected="top_k of 1 or more", found=top_k)
     net = ready_model(model, weights)
-    item = net.entry
-    protocol = protocol_for(item, views, clip_sampling)
+    told = Telling(net.entry, protocol_for(net.entry, views, clip_sampling), top_k, threshold)
     found = score_video(
-        net, video, protocol, fps=fps, allow_broken=allow_broken, batch_views=batch_views
+        net, video, told.protocol, fps=fps, allow_broken=allow_broken, batch_views=batch_views
     )
-    count = top_k or (5 if threshold is None else item.num_classes)
-    best = _best(ensemble(found.scores, protocol.ensemble), item, count, threshold)
-    return Prediction(
-        video=found.video,
-        model=item.name,
-        dataset=item.dataset,
-        predictions=best,
-        views=f"{protocol.num_clips}x{protocol.num_crops}",
-        clip_sampling=protocol.clip_sampling,
-        activation=protocol.activation,
-        ensemble=protocol.ensemble,
-        duration=found.duration,
-        timeline=_timeline(found, item, protocol, best, count) if timeline else None,
-        notes=found.notes,
-    )
+    return told.of(found, timeline=timeline)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What is said of a video's scores."""
+
+    entry: Entry
+    protocol: Protocol
+    top_k: int | None = None
+    """Classes; 5, or with a threshold as many as reach it."""
+    threshold: float | None = None
+
+    def of(self, found: VideoScores, *, timeline: bool = False) -> Prediction:
+        """The best classes; with ``timeline`` also each clip's."""
+        item, protocol = self.entry, self.protocol
+        count = self.top_k or (5 if self.threshold is None else item.num_classes)
+        best = _best(ensemble(found.scores, protocol.ensemble), item, count, self.threshold)
+        return Prediction(
+            video=found.video,
+            model=item.name,
+            dataset=item.dataset,
+            predictions=best,
+            views=f"{protocol.num_clips}x{protocol.num_crops}",
+            clip_sampling=protocol.clip_sampling,
+            activation=protocol.activation,
+            ensemble=protocol.ensemble,
+            duration=found.duration,
+            timeline=_timeline(found, item, protocol, best, count) if timeline else None,
+            notes=found.notes,
+        )
 
 
 def ready_model(
@@ -198,11 +218,19 @@ def score_video(
         open_video(video, fps=fps, allow_broken=allow_broken) as opened,
         activated(model, protocol.activation),
     ):
-        plan = plan_views(opened.timestamps, model.entry.input, protocol)
-        scores = over_views(model, model, opened, plan, protocol, batch_views)
+        viewing = ProtocolViews(model.entry.input, protocol)
+        plan = viewing.plan(opened.timestamps)
+        found = over_views(scores_of(model), model, opened, viewing, batch_views, plan=plan)
         duration = float(opened.timestamps.duration)
         notes = (*opened.notes, *plan.notes)
-        return VideoScores(opened.name, scores, plan.clips, protocol.num_crops, duration, notes)
+        return VideoScores(
+            opened.name, found[SCORES], plan.clips, protocol.num_crops, duration, notes
+        )
+
+
+def scores_of(model: Callable[[ModelInput], Tensor]) -> Callable[[ModelInput], Outputs]:
+    """A model as a function of views that gives its scores by name."""
+    return lambda views: {SCORES: model(views)}
 
 
 def ensemble(scores: Tensor, how: str) -> Tensor:

@@ -5,10 +5,9 @@ What each of them is stands in ``container`` and ``frames``; here is decided whi
 
 from __future__ import annotations
 
-import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Union
 
@@ -50,12 +49,15 @@ def open_video(source: Source, *, fps: float | None = None, allow_broken: bool =
     if not isinstance(source, (str, os.PathLike)):
         return ArrayVideo(source, fps)
     name = os.fspath(source)
-    if _URL.match(name):
+    if is_address(name):
         _no_rate(fps, name)
         return DownloadedVideo(name, allow_broken)
     path = Path(name).expanduser()
     if path.is_dir():
-        images = _images(path)
+        images = sorted(
+            (item for item in path.iterdir() if item.suffix.lower() in IMAGES and item.is_file()),
+            key=natural,
+        )
         if not images:
             raise VideoError(
                 "no frames in the folder", where=path, expected=f"files {', '.join(sorted(IMAGES))}"
@@ -67,53 +69,16 @@ def open_video(source: Source, *, fps: float | None = None, allow_broken: bool =
     return EncodedVideo(name, path, allow_broken)
 
 
-def find_videos(sources: Iterable[str]) -> list[str | list[str]]:
-    """What each word of a command line stands for, as sources of ``open_video``.
-
-    A folder of images is one video, another folder the videos (and folders of images) in it; a
-    glob that matches images alone is one video of these frames, another one a video a match.
-
-    Raises:
-        VideoError: nothing matches.
-    """
-    found: list[str | list[str]] = []
-    for source in sources:
-        path = Path(source).expanduser()
-        if _URL.match(source) or path.is_file():
-            found.append(source)
-        elif path.is_dir():
-            found += _in_folder(source, path)
-        elif glob.has_magic(source):
-            matches = sorted(glob.glob(str(path), recursive=True), key=natural)
-            if not matches:
-                raise VideoError("nothing matches", where=source)
-            images = [match for match in matches if Path(match).suffix.lower() in IMAGES]
-            found += [matches] if images == matches else matches
-        else:
-            raise VideoError("there is no such video", where=source)
-    return found
+def is_address(source: str) -> bool:
+    """Whether it begins as http or https does."""
+    return bool(_URL.match(source))
 
 
-def _in_folder(name: str, path: Path) -> list[str]:
-    if _images(path):
-        return [name]
-    inside = [
-        str(item)
-        for item in sorted(path.iterdir(), key=natural)
-        if (_images(item) if item.is_dir() else item.suffix.lower() in VIDEOS)
-    ]
-    if not inside:
-        raise VideoError(
-            "no videos in the folder", where=name, expected="video files, or folders of frames"
-        )
-    return inside
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(
-        (item for item in folder.iterdir() if item.suffix.lower() in IMAGES and item.is_file()),
-        key=natural,
-    )
+def has_no_rate(source: Source) -> bool:
+    """Whether it is frames alone, whose rate is not known but by who has them."""
+    if isinstance(source, (str, os.PathLike)):
+        return Path(source).expanduser().is_dir()
+    return not isinstance(source, (bytes, bytearray, memoryview))
 
 
 def natural(path: str | Path) -> list[tuple[int, str]]:

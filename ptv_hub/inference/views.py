@@ -251,7 +251,7 @@ def _stamped(
     return (note,), resample(timestamps, sampling.fps)
 
 
-def resample(timestamps: Timestamps, fps: int) -> tuple[int, ...]:
+def resample(timestamps: Timestamps, fps: int | Fraction) -> tuple[int, ...]:
     """Which frame is shown at each tick of ``fps``, as FFmpeg's ``fps`` filter repeats and drops.
 
     A frame goes to the nearest tick (halves up), and stays until the next one comes; of several
@@ -272,15 +272,19 @@ def uniform_indices(num_frames: int, num_samples: int) -> tuple[int, ...]:
 
     That is float32, counted from both ends to the middle.
     """
+    return spread(num_frames - 1, num_samples, num_frames - 1)
+
+
+def spread(last: float, num_samples: int, limit: int) -> tuple[int, ...]:
+    """``linspace(0, last, num_samples).clamp(0, limit).long()`` to the last digit."""
     if num_samples == 1:
         return (0,)
-    last = num_frames - 1
     step = np.float32(last) / np.float32(num_samples - 1)
     places = np.arange(num_samples)
     rising = step * places.astype(np.float32)
     falling = np.float32(last) - step * (num_samples - 1 - places).astype(np.float32)
     values = np.where(places < num_samples // 2, rising, falling)
-    return tuple(int(value) for value in np.clip(values, 0, last))
+    return tuple(int(value) for value in np.clip(values, 0, limit))
 
 
 def segment_indices(num_frames: int, num_samples: int, draw: Draw | None = None) -> tuple[int, ...]:

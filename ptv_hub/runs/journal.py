@@ -1,19 +1,15 @@
-"""The journal: an SQLite file into which every scored video goes at once, and stays.
+"""The journal of an evaluation, into which every scored video goes at once, and stays.
 
-One file a rank, written by that rank alone. What is written is one transaction, synced to the
-disk: a process killed at any moment, or a machine that loses power, loses at most the last
-video or two. The rollback journal is used and not WAL, which does not work on network drives.
-A journal is whole in itself: it holds the list of videos, the entry and the settings, so that
-a report needs nothing else.
+One file a rank, written by that rank alone; how it is kept stands in ``database``. A journal is
+whole in itself: it holds the list of videos, the entry and the settings, so that a report needs
+nothing else.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -24,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ptv_hub.datasets.listing import Item
-from ptv_hub.errors import EvaluationError, WriteError
+from ptv_hub.runs.database import Database
 from ptv_hub.runs.settings import Header, Settings, same_settings
 from ptv_hub.zoo.entry import first_fault
 
@@ -73,31 +69,14 @@ def journals(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (len(path.name), path.name))
 
 
-class Journal:
+class Journal(Database):
     """One rank's journal, open."""
 
-    def __init__(self, path: Path | None, *, new: bool = True) -> None:
-        """Open a journal, if allowed a new one where there is none; ``None`` keeps it in memory.
+    VERSION = VERSION
 
-        Raises:
-            EvaluationError: the file is no journal, or of another version.
-            WriteError: it cannot be written.
-        """
-        self.path = path
+    def __init__(self, path: Path | None, *, new: bool = True) -> None:
+        super().__init__(path, new=new)
         self._session = 0
-        where = ":memory:"
-        if path is not None:
-            # Writable for those too who only read: what a killed process left is rolled back.
-            where = f"{path.resolve().as_uri()}?mode={'rwc' if new else 'rw'}"
-        with self._guard("opened"):
-            self._database = sqlite3.connect(
-                where, uri=True, timeout=60, isolation_level=None, check_same_thread=False
-            )
-            self._database.execute("PRAGMA synchronous = FULL")
-            version = self._database.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, VERSION):
-            raise self._foreign(f"format {version}")
-        self.is_new = version == 0
 
     def begin(
         self,
@@ -110,8 +89,7 @@ class Journal:
         """Write what the run is, unless it stands there, and that a session of it starts (now)."""
         with self._transaction() as database:
             if self.is_new:
-                for statement in _TABLES.split(";")[:-1]:
-                    database.execute(statement)
+                self._set_up(database, _TABLES)
                 rows = [(name, json.dumps(value)) for name, value in _plain(header).items()]
                 database.executemany("INSERT INTO header VALUES (?, ?)", rows)
                 listed = [
@@ -119,7 +97,6 @@ class Journal:
                     for place, item in enumerate(items)
                 ]
                 database.executemany("INSERT INTO items VALUES (?, ?, ?, ?)", listed)
-                database.execute(f"PRAGMA user_version = {VERSION}")
             cursor = database.execute(
                 "INSERT INTO sessions (started, facts) VALUES (coalesce(?, datetime('now')), ?)",
                 (started, json.dumps(dict(facts))),
@@ -199,55 +176,6 @@ class Journal:
             of_views = None if kept is None else np.frombuffer(kept, "<f4").reshape(num_views, -1)
             told = tuple(json.loads(notes))
             yield Row(item_id, values_, of_views, num_views, reason, error, told, decoding, model)
-
-    def _foreign(self, found: str) -> EvaluationError:
-        return EvaluationError(
-            "a journal was written by another version of ptv_hub",
-            where=self.path,
-            expected=f"format {VERSION}",
-            found=found,
-            fix="use that version, or another --out",
-        )
-
-    def close(self) -> None:
-        self._database.close()
-
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._guard("written"):
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:  # on a full disk SQLite has done it itself
-                    self._database.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _guard(self, wanted: str = "read") -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise WriteError(
-                f"the journal cannot be {wanted}",
-                where=self.path,
-                found=error,
-                fix="make room, or mend the disk, and run the same again: what was scored is kept",
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise EvaluationError(
-                "a journal is damaged, or not one",
-                where=self.path,
-                found=error,
-                fix="move it away and run the same again; only its videos are scored anew",
-            ) from error
 
 
 class Writer:

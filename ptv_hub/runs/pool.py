@@ -22,10 +22,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ptv_hub.datasets.decoding import End, Failure, Message, Views, decode
+from ptv_hub.datasets.decoding import End, Failure, Message, Reading, Views, decode
 from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import EvaluationError, PtvHubError
-from ptv_hub.zoo.entry import InputSpec, Protocol
 
 AHEAD_BYTES = 1 << 30
 """How far one worker may be ahead of the model."""
@@ -43,12 +42,10 @@ class _Task:
 class _Worker:
     """One process, its end of the pipe, and what it was given to do."""
 
-    def __init__(
-        self, context: SpawnContext, spec: InputSpec, protocol: Protocol, plan: _Transfer
-    ) -> None:
+    def __init__(self, context: SpawnContext, reading: Reading, plan: _Transfer) -> None:
         self.connection, theirs = context.Pipe()
         self.process = context.Process(
-            target=_work, args=(theirs, spec, protocol, plan), daemon=True, name="ptv_hub-decode"
+            target=_work, args=(theirs, reading, plan), daemon=True, name="ptv_hub-decode"
         )
         self.process.start()
         theirs.close()
@@ -75,8 +72,8 @@ class _Transfer:
     """By shared memory, or (where that is too small, as in many containers) by the pipe."""
 
 
-def _transfer(workers: int, spec: InputSpec, protocol: Protocol) -> _Transfer:
-    clip = 4 * 3 * protocol.num_crops * spec.num_frames * spec.crop_size**2
+def _transfer(workers: int, reading: Reading) -> _Transfer:
+    clip = reading.viewing.clip_bytes
     room = AHEAD_BYTES
     if _SHARED_MEMORY.is_dir():
         room = min(room, int(0.8 * shutil.disk_usage(_SHARED_MEMORY).free) // workers)
@@ -112,7 +109,7 @@ class _Inbox:
             self._credit += 1
 
 
-def _work(connection: Connection, spec: InputSpec, protocol: Protocol, transfer: _Transfer) -> None:
+def _work(connection: Connection, reading: Reading, transfer: _Transfer) -> None:
     """What a worker process does: items in, messages out, never more than the window ahead."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's affair
     torch.set_num_threads(1)
@@ -120,7 +117,7 @@ def _work(connection: Connection, spec: InputSpec, protocol: Protocol, transfer:
     try:
         connection.send("ready")
         while True:
-            for message in decode(inbox.item(), spec, protocol):
+            for message in decode(inbox.item(), reading):
                 if isinstance(message, Views):
                     inbox.leave()
                     if not transfer.shared:
@@ -137,10 +134,10 @@ def _work(connection: Connection, spec: InputSpec, protocol: Protocol, transfer:
 class Pool:
     """Worker processes that decode videos ahead of the model."""
 
-    def __init__(self, workers: int, spec: InputSpec, protocol: Protocol) -> None:
+    def __init__(self, workers: int, reading: Reading) -> None:
         # Never fork: the main process has threads, and a GPU.
         self._context = multiprocessing.get_context("spawn")
-        self._settings = spec, protocol, _transfer(workers, spec, protocol)
+        self._settings = reading, _transfer(workers, reading)
         self._workers = [self._start() for _ in range(workers)]
 
     def _start(self) -> _Worker:

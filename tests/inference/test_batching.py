@@ -31,13 +31,39 @@ def test_views_come_back_in_their_places_whatever_the_batch(size):
 
     def number_of(batch):
         batches_seen.append(len(batch))
-        return batch[:, 0, 0, 0, :1]
+        return {"number": batch[:, 0, 0, 0, :1]}
 
-    batches = ViewBatches(number_of, SPEC, torch.device("cpu"), size)
+    batches = ViewBatches(number_of, SPEC, torch.device("cpu"), size).video()
     for clip in range(2):
         batches.add([torch.full((3, 4, 2, 2), 10.0 * clip + crop) for crop in range(2)])
-    found = batches.result((0, 0, 1, 0), 2)
+    found = batches.result((0, 0, 1, 0), 2)["number"]
     assert found.flatten().tolist() == [0, 1, 0, 1, 10, 11, 0, 1]
     assert sum(batches_seen) == 4
     assert all(count == size for count in batches_seen[:-1])
     assert batches.seconds > 0
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_videos_keep_their_own_views_where_batches_hold_several(across):
+    sizes = []
+
+    def number_of(batch):
+        sizes.append(len(batch))
+        return {"number": batch[:, 0, 0, 0, :1]}
+
+    batches = ViewBatches(number_of, SPEC, torch.device("cpu"), 4, across=across)
+    videos = []
+    for number, views in enumerate((3, 1, 6)):
+        videos.append(batches.video())
+        for view in range(views):
+            videos[-1].add([torch.full((3, 4, 2, 2), 10.0 * number + view)])
+        videos[-1].end()
+    done = [video.done for video in videos]
+    assert done == [True, True, not across]
+    assert sizes == ([4, 4] if across else [3, 1, 4, 2])
+    found = [
+        v.result(range(n), 1)["number"].flatten().tolist()
+        for v, n in zip(videos, (3, 1, 6), strict=True)
+    ]
+    assert found == [[0, 1, 2], [10], [20, 21, 22, 23, 24, 25]]
+    assert all(video.seconds > 0 for video in videos)

@@ -24,12 +24,21 @@ from ptv_hub.errors import MissingExtra, UnknownName, UsageError, VideoError, Wr
 from ptv_hub.fetching.hub import entry
 from ptv_hub.html import Html, element, page, table
 from ptv_hub.inference.batching import over_views
-from ptv_hub.inference.features import features, save_features
-from ptv_hub.inference.predict import ensemble, predict, protocol_for, score_video
+from ptv_hub.inference.feature_files import save_features
+from ptv_hub.inference.features import features
+from ptv_hub.inference.predict import (
+    SCORES,
+    ensemble,
+    predict,
+    protocol_for,
+    score_video,
+    scores_of,
+)
 from ptv_hub.inference.timeline import draw_timeline
 from ptv_hub.inference.transforms import transform
 from ptv_hub.inference.video import open_video
-from ptv_hub.inference.views import ViewPlan, plan_views
+from ptv_hub.inference.viewing import ProtocolViews
+from ptv_hub.inference.views import ViewPlan
 from ptv_hub.models.stages import StageModel, find_stage, stages
 from ptv_hub.zoo.manifest import entries
 from tests import GOLDEN
@@ -106,11 +115,13 @@ def charades(drawn):
 def test_some_charades_views_are_pyslowfasts(charades, golden, folder, sampling, clip):
     protocol = protocol_for(charades.entry, None, sampling)
     with open_video(GOLDEN / "frames" / folder) as video:
-        plan = plan_views(video.timestamps, charades.entry.input, protocol)
+        viewing = ProtocolViews(charades.entry.input, protocol)
+        plan = viewing.plan(video.timestamps)
         one = ViewPlan(plan.clips[clip : clip + 1], plan.num_crops)
-        found = over_views(charades, charades, video, one, protocol, 3).numpy()
+        found = over_views(scores_of(charades), charades, video, viewing, 3, plan=one)
     expected = golden[f"charades/SLOW_8x8_R50/{sampling}/views"][int(folder == "XYZ89")]
-    assert np.abs(found - expected[clip * 3 : clip * 3 + 3]).max() < TOLERANCE
+    difference = found[SCORES].numpy() - expected[clip * 3 : clip * 3 + 3]
+    assert np.abs(difference).max() < TOLERANCE
 
 
 @pytest.mark.slow
@@ -236,9 +247,10 @@ def test_the_embedding_is_what_the_classifier_sees(x3d, drawn):
     headless = ptv_hub.load("x3d_xs", weights=drawn("x3d_xs", training=False), num_classes=0)
     with open_video(WIDE) as video, torch.inference_mode():
         protocol = protocol_for(x3d.entry, "3x2")
-        plan = plan_views(video.timestamps, x3d.entry.input, protocol)
-        logits = over_views(x3d, x3d, video, plan, protocol, 3).reshape(3, 2, 400).mean(1)
-        pooled = over_views(headless, headless, video, plan, protocol, 3).reshape(3, 2, -1)
+        viewing = ProtocolViews(x3d.entry.input, protocol)
+        logits = over_views(scores_of(x3d), x3d, video, viewing, 3)[SCORES]
+        pooled = over_views(scores_of(headless), headless, video, viewing, 3)[SCORES]
+        logits, pooled = logits.reshape(3, 2, 400).mean(1), pooled.reshape(3, 2, -1)
         assert torch.allclose(proj(found.values), logits, atol=1e-4)
     assert torch.allclose(pooled.mean(1), found.values, atol=1e-6)
 
@@ -328,7 +340,7 @@ def test_features_in_a_file(x3d, tmp_path, suffix):
     assert arrays["start"].tolist() == list(found.start)
     assert arrays["end"].tolist() == list(found.end)
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(UsageError, match="two formats"):
+    with pytest.raises(UsageError, match="4 formats"):
         save_features(found, tmp_path / "wide.csv")
 
 
@@ -495,12 +507,18 @@ def test_features_from_the_command_line(run, tmp_path):
     done = run("features", "x3d_xs", *sources, "-o", out, "--views", "2x1", "--json")
     assert done.exit_code == 0, done.output
     assert [Path(one["file"]).name for one in json.loads(done.stdout)] == ["a.npz", "a-2.npz"]
+    again = run("features", "x3d_xs", *sources[::-1], "-o", out, "--views", "2x1", "--json")
+    assert json.loads(again.stdout) == []  # all done
+    refused = run("features", "x3d_xs", *sources, "-o", out, "--views", "1x1")
+    assert refused.exit_code == 1
+    assert "different are: views" in str(refused.exception or refused.output)
     assert np.load(out / "a-2.npz")["features"].shape == (2, 2048)
-    words = ("features", "x3d_xs", sources[0], "-o", out, "--stage", "stem", "--maps")
+    maps = tmp_path / "maps"
+    words = ("features", "x3d_xs", sources[0], "-o", maps, "--stage", "stem", "--maps")
     done = run(*words, "--views", "1x1", "--format", "safetensors")
-    assert load_file(out / "a.safetensors")["features"].shape == (1, 1, 24, 4, 91, 91)
+    assert load_file(maps / "a.safetensors")["features"].shape == (1, 1, 24, 4, 91, 91)
     assert "1 x 1 x 24 x 4 x 91 x 91" in done.stdout
-    modes = {(out / name).stat().st_mode & 0o777 for name in ("a.safetensors", "a-2.npz")}
+    modes = {path.stat().st_mode & 0o777 for path in (maps / "a.safetensors", out / "a-2.npz")}
     assert modes == {(tmp_path / "in" / "a.mp4").stat().st_mode & 0o777}
 
 

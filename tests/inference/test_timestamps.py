@@ -8,12 +8,13 @@ from pathlib import Path
 import av
 import pytest
 
-from ptv_hub.datasets.decoding import End, decode
+from ptv_hub.datasets.decoding import End, Reading, decode
 from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import VideoError
 from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.timestamps import Timestamps
 from ptv_hub.inference.video import open_video
+from ptv_hub.inference.viewing import ProtocolViews
 from ptv_hub.inference.views import LEFT_OUT, plan_as_reference, plan_views
 from tests import GOLDEN
 from tests.inference.test_video import numbers, picture
@@ -119,7 +120,8 @@ def test_evaluation_keeps_the_references_formula_and_says_what_it_leaves_out(tmp
     assert note.startswith(f"{LEFT_OUT}: {lost} of 100")
     assert lost > 1
     assert "-" not in note
-    *_, last = decode(Item("camera", file, (0,)), item.input, item.protocol)
+    views = ProtocolViews(item.input, item.protocol, as_reference=True)
+    *_, last = decode(Item("camera", file, (0,)), Reading(views))
     assert isinstance(last, End)
     assert last.notes == (note,)
 

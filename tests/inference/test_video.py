@@ -21,12 +21,13 @@ import torch
 from PIL import Image
 
 from ptv_hub.datasets.check import fault
-from ptv_hub.datasets.decoding import decode
+from ptv_hub.datasets.decoding import Reading, decode
 from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import UsageError, VideoError, WrongInput
 from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.container import CORRUPT
-from ptv_hub.inference.video import find_videos, open_video
+from ptv_hub.inference.video import open_video
+from ptv_hub.inference.viewing import ProtocolViews
 from ptv_hub.inference.views import plan_views
 from tests import GOLDEN
 
@@ -268,27 +269,6 @@ def test_a_file_has_its_own_rate():
             open_video(source, fps=30)
 
 
-# -- what a command line names -----------------------------------------------------------
-
-
-def test_words_of_a_command_line(tmp_path):
-    for name in ("b10.mp4", "b9.MKV", "notes.txt"):
-        (tmp_path / name).touch()
-    (tmp_path / "frames").mkdir()
-    for index in (2, 10):
-        (tmp_path / "frames" / f"{index}.jpg").touch()
-    (tmp_path / "empty").mkdir()
-    at = str(tmp_path)
-    assert find_videos([at]) == [f"{at}/b9.MKV", f"{at}/b10.mp4", f"{at}/frames"]
-    assert find_videos([f"{at}/frames"]) == [f"{at}/frames"]
-    assert find_videos([f"{at}/b*"]) == [f"{at}/b9.MKV", f"{at}/b10.mp4"]
-    assert find_videos([f"{at}/frames/*.jpg"]) == [[f"{at}/frames/2.jpg", f"{at}/frames/10.jpg"]]
-    assert find_videos(["https://example.invalid/a.mp4"]) == ["https://example.invalid/a.mp4"]
-    for wrong in (f"{at}/empty", f"{at}/c*", f"{at}/c.mp4"):
-        with pytest.raises(VideoError):
-            find_videos([wrong])
-
-
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
@@ -497,7 +477,8 @@ def test_damaged_pixels_are_in_the_notes_of_an_evaluation(tmp_path):
     (tmp_path / "noisy.mp4").write_bytes(noisy())
     item = entry("x3d_xs")
     listed = Item("noisy", str(tmp_path / "noisy.mp4"), (0,))
-    *_, end = decode(listed, item.input, item.protocol)
+    views = ProtocolViews(item.input, item.protocol, as_reference=True)
+    *_, end = decode(listed, Reading(views))
     assert end.notes[-1].endswith(CORRUPT)
     failure, notes = fault(listed, item.input, None, "ends")
     assert failure is None
