@@ -7,11 +7,13 @@ BIN := $(VENV)/bin
 TIME ?= 600
 
 .PHONY: help demo test test-slow test-browser browser fuzz lint format generate clean
+.PHONY: help demo test test-slow test-browser test-ray browser lint format generate clean
 
 help:
 	@echo "make demo       set up and show a small trained model at work, offline, into demo/"
 	@echo "make test       set up and run the tests (some ten minutes on 2 cores)"
 	@echo "make test-browser  the zoo's pages in headless Chromium"
+	@echo "make test-ray   the example on Ray Data, on a cluster of two workers here"
 	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
 	@echo "make fuzz TIME=600  what reads strangers' bytes, for so many seconds, with atheris"
 	@echo "make lint       ruff and mypy"
@@ -44,6 +46,12 @@ test-slow: $(BIN)/.dev browser
 # The zoo's pages in headless Chromium, which is installed if it is not there (Debian, Ubuntu).
 test-browser: $(BIN)/.dev browser
 	$(BIN)/python -m pytest -m slow tests/publish/test_site.py
+
+# Ray Data brings much that nothing else here needs: it has an environment of its own.
+test-ray: $(BIN)/.dev
+	@test -x $(VENV)-ray/bin/python || $(PYTHON) -m venv $(VENV)-ray
+	@$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray]'
+	RAY_USAGE_STATS_ENABLED=0 $(VENV)-ray/bin/python -m pytest -m slow -k ray tests/runs
 
 browser: $(BIN)/.dev
 	command -v chromedriver || { apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; }

@@ -80,7 +80,11 @@ def slow_inputs(path, spec, length: Fraction, stride: Fraction, fps=None) -> lis
         count = int(end * fps + Fraction(1, 2))
         ticks = [int((time - times[0]) * fps + Fraction(1, 2)) for time in times]
         shown = [max(i for i, tick in enumerate(ticks) if tick <= at) for at in range(count)]
-        pixels, times, end = pixels[shown], [Fraction(i) / fps for i in range(count)], count / fps
+        pixels, times, end = (
+            pixels[shown],
+            [Fraction(i) / fps for i in range(count)],
+            Fraction(count) / fps,
+        )
     starts = [Fraction(0)]
     while starts[-1] + stride + length <= end:
         starts.append(starts[-1] + stride)

@@ -1,0 +1,130 @@
+"""Dense features: windows a second, against the extraction as people write it today.
+
+That is: for each window the file is opened anew, sought, and decoded by PyAV; pytorchvideo's
+transforms, rewritten for today's torchvision (``stock.py``); a batch of one through the model as
+it is; a hook before the classifier. Same windows (half a window's stride), same weights, and the
+largest difference of a number is told. A process a variant, in turns.
+
+    python benchmarks/features.py x3d_m slowfast_r50 --video long.mp4 --clock cpu
+"""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import measuring, stock
+
+VIDEO = measuring.ROOT / "tests" / "data" / "golden" / "videos" / "wide_30fps_10s.mp4"
+VARIANTS = ("per clip", "ptv_hub", "ptv_hub+torch", "ptv_hub+openvino")
+
+
+def spans(path: str, length: Fraction) -> list[Fraction]:
+    """Where the windows begin: half a window apart, the last moved back."""
+    import av
+
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        end = (stream.duration - (stream.start_time or 0)) * stream.time_base
+    starts = [Fraction(0)]
+    while starts[-1] + length / 2 + length <= end:
+        starts.append(starts[-1] + length / 2)
+    if starts[-1] + length < end:
+        starts.append(end - length)
+    return starts
+
+
+def per_clip(model: Any, path: str, length: Fraction) -> list[list[float]]:
+    import av
+    import numpy as np
+    import torch
+
+    kept: list[Any] = []
+    model.blocks[-1].proj.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+    transform = stock.Transform(model.entry)
+    for start in spans(path, length):
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            zero, base = stream.start_time or 0, stream.time_base
+            container.seek(int(start / base) + zero, stream=stream)
+            frames = {}
+            for frame in container.decode(stream):
+                at = (frame.pts - zero) * base
+                if at >= start + length:
+                    break
+                if at >= start:
+                    frames[frame.pts] = frame.to_rgb().to_ndarray()
+        clip = torch.from_numpy(np.stack([frames[pts] for pts in sorted(frames)]))
+        clip = clip.permute(3, 0, 1, 2).float()
+        views = transform({"video": clip, "aug_index": 1, "video_index": 0})["video"]
+        with torch.no_grad():
+            model([view[None] for view in views] if len(views) > 1 else views[0][None])
+    return [rows.flatten(0, -2).mean(dim=0).tolist() for rows in kept]
+
+
+def run(case: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    import ptv_hub
+    from ptv_hub.engines.memory import keep_freed_memory
+    from ptv_hub.inference.windows import Windows
+    from ptv_hub.models.stages import without_classifier
+
+    clock = measuring.CLOCKS[case["clock"]]
+    torch.manual_seed(0)
+    model = ptv_hub.load(case["name"], pretrained=False)
+    spec = model.entry.input
+    frames = spec.num_frames * spec.sampling_rate
+    length = Fraction(frames, 30)
+    if case["variant"] == "per clip":
+        start = clock()
+        vectors = per_clip(model, case["video"], length)
+        seconds = clock() - start
+    else:
+        keep_freed_memory()
+        backend = case["variant"].partition("+")[2]
+        if backend:
+            model = ptv_hub.optimize(without_classifier(model), backend)
+        windows = Windows(window=f"{frames}/30s", stride=f"{frames}/60s")
+        ptv_hub.features(model, case["video"], window="1s", stride="30s", last="drop")  # warm
+        start = clock()
+        found = ptv_hub.features(model, case["video"], windows=windows)
+        seconds = clock() - start
+        vectors = found.values.tolist()
+    return {
+        "seconds": seconds,
+        "windows": len(vectors),
+        "scores": vectors,
+        "peak": measuring.peak_bytes(),
+    }
+
+
+def main() -> None:
+    parser = measuring.parser(__doc__)
+    parser.add_argument("names", nargs="*", default=["x3d_m", "slowfast_r50"])
+    parser.add_argument("--video", default=str(VIDEO))
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS))
+    args = parser.parse_args()
+    rows = []
+    for name in args.names:
+        rows += measuring.against_first(
+            __file__,
+            name,
+            args.variants,
+            {"video": args.video, "clock": args.clock},
+            args.repeats,
+            measuring.ROOT,
+            lambda one: {
+                "windows": round(one["windows"]),
+                "windows/s": one["windows"] / one["seconds"],
+            },
+        )
+    measuring.show(rows, args.json)
+
+
+if __name__ == "__main__":
+    measuring.as_script(run, main)

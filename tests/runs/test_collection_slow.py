@@ -1,0 +1,173 @@
+"""A collection as it is run for days: killed again and again, by ranks and workers; an hour of
+video in bounded memory; a Ray cluster."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from ptv_hub.runs.collection import FAILURES
+from ptv_hub.runs.ledger import FOLDER, Ledger
+from tests import ROOT
+
+pytestmark = pytest.mark.slow
+
+VIDEOS, BROKEN, MOMENTS = 300, 10, 20
+
+
+def draw_video(path: Path, count: int, size: tuple[int, int], seed: int, codec="mpeg4") -> None:
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, 256, (size[1] // 8, size[0] // 8, 3), np.uint8)
+    picture = np.kron(first, np.ones((8, 8, 1), np.uint8))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height = size
+        stream.codec_context.time_base = Fraction(1, 30)
+        for number in range(count):
+            frame = av.VideoFrame.from_ndarray(np.roll(picture, number, axis=1), format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        found: int = server.getsockname()[1]
+        return found
+
+
+def command(ranks: int, *words: object) -> list[str]:
+    run = ["-m", "torch.distributed.run", f"--nproc-per-node={ranks}", f"--master-port={port()}"]
+    return [sys.executable, *(run if ranks > 1 else []), "-m", "ptv_hub", *map(str, words)]
+
+
+def arrays(out: Path) -> dict[str, bytes]:
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*.npy"))}
+
+
+def test_twenty_kills_lose_nothing_and_change_nothing(tmp_path, drawn):
+    folder, out, whole = tmp_path / "videos", tmp_path / "out", tmp_path / "whole"
+    rng = random.Random(11)
+    broken = set(rng.sample(range(VIDEOS), BROKEN))
+    for number in range(VIDEOS):
+        path = folder / f"{number % 7}" / f"v{number // 7}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number in broken:
+            path.write_bytes(b"broken" * number)
+        else:
+            draw_video(path, 20 + number % 30, (64, 48), number)
+    weights = drawn("x3d_xs", training=False)
+    words = ("features", "x3d_xs", folder, "--weights", weights, "--window", 16, "--stride", 8)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+    def start(out: Path, ranks: int, workers: int) -> subprocess.Popen:
+        return subprocess.Popen(
+            command(ranks, *words, "-o", out, "--format", "npy", "--workers", workers),
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    assert start(whole, 1, 0).wait() == 1  # some could not be done
+    expected = arrays(whole)
+    assert len(expected) == VIDEOS - BROKEN
+    for _ in range(MOMENTS):
+        before = len(arrays(out)) if out.exists() else 0
+        process = start(out, rng.choice([1, 2, 3]), rng.choice([0, 1, 2]))
+        limit = time.monotonic() + 300
+        while process.poll() is None and (len(arrays(out)) if out.exists() else 0) <= before:
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+        time.sleep(rng.random())
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert start(out, 2, 1).wait(timeout=1800) == 1
+    assert arrays(out) == expected
+    with open(out / FAILURES, newline="") as file:
+        assert len(list(csv.DictReader(file))) == BROKEN
+    done: dict[str, int] = {}
+    for path in (out / FOLDER).glob("*.sqlite"):
+        with Ledger(path, new=False) as ledger:
+            for entry in ledger.entries():
+                if entry.reason is None:
+                    done[entry.name] = done.get(entry.name, 0) + 1
+    assert len(done) == VIDEOS - BROKEN
+    assert set(done.values()) == {1}
+
+
+MEMORY = """
+import resource, sys
+import ptv_hub
+model = ptv_hub.load(sys.argv[1], pretrained=False)
+found = ptv_hub.features(model, sys.argv[2], window="2s", stride="1s")
+print(len(found.start), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+@pytest.mark.parametrize(("name", "limit"), [("x3d_m", 2.0), ("slowfast_r50", 3.0)])
+def test_a_long_1080p_video_in_bounded_memory(tmp_path, name, limit):
+    """Two minutes: of an hour only the rows and time stamps are more, 40 MB."""
+    path = tmp_path / "long.mp4"
+    draw_video(path, 30 * 120, (1920, 1080), 1)
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, name, str(path)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows, gigabytes = done.stdout.split()
+    assert int(rows) == 119
+    assert float(gigabytes) < limit
+
+
+def test_a_ray_cluster_of_two_workers(tmp_path, drawn):
+    ray = pytest.importorskip("ray", reason="make test-ray has an environment with ray[data]")
+    sys.path.insert(0, str(ROOT / "examples"))
+    from ray_features import extract
+
+    folder = tmp_path / "videos"
+    for number in range(4):
+        path = folder / str(number % 2) / "v.mp4" if number < 2 else folder / f"v{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw_video(path, 40, (64, 48), number)
+    (folder / "bad.mp4").write_bytes(b"no video")
+    weights = str(drawn("x3d_xs", training=False))
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "examples")])
+    environment = {"env_vars": {"PYTHONPATH": paths}}
+    ray.init(num_cpus=2, include_dashboard=False, runtime_env=environment)
+    try:
+        options = {"window": "32", "stride": "16"}
+        rows = extract("x3d_xs", [str(folder)], str(tmp_path / "out"), options, weights=weights)
+    finally:
+        ray.shutdown()
+    assert len(rows) == 5
+    failed = [row for row in rows if row["error"]]
+    assert [Path(row["video"]).name for row in failed] == ["bad.mp4"]
+    import ptv_hub
+
+    model = ptv_hub.load("x3d_xs", weights=weights)
+    for row in rows:
+        if not row["error"]:
+            mine = ptv_hub.features(model, row["video"], window="32", stride="16").values.numpy()
+            with np.load(row["file"]) as file:
+                assert np.abs(file["features"] - mine).max() <= 1e-6
+                assert row["rows"] == len(mine) == 2
