@@ -19,7 +19,7 @@ from ptv_hub import environment
 from ptv_hub.datasets.decoding import End, Failure
 from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.engines.optimized import DTYPES
-from ptv_hub.errors import UsageError, WrongInput
+from ptv_hub.errors import EvaluationError, UsageError, WrongInput
 from ptv_hub.evaluation.collected import Collected, collect, write_scores
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.evaluation.scoring import Scored, Scorer, failed
