@@ -10,7 +10,9 @@ largest difference of a number is told. A process a variant, in turns.
 
 from __future__ import annotations
 
+import argparse
 import sys
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -110,20 +112,26 @@ def main() -> None:
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS))
     args = parser.parse_args()
     rows = []
-    for name in args.names:
-        rows += measuring.against_first(
-            __file__,
-            name,
-            args.variants,
-            {"video": args.video, "clock": args.clock},
-            args.repeats,
-            measuring.ROOT,
-            lambda one: {
-                "windows": round(one["windows"]),
-                "windows/s": one["windows"] / one["seconds"],
-            },
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        for name in args.names:
+            rows += measured(name, args, folder)
     measuring.show(rows, args.json)
+
+
+def measured(name: str, args: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
+    """A row a variant of a model."""
+    return measuring.against_first(
+        __file__,
+        name,
+        args.variants,
+        {"video": args.video, "clock": args.clock},
+        args.repeats,
+        folder,
+        lambda one: {
+            "windows": round(one["windows"]),
+            "windows/s": one["windows"] / one["seconds"],
+        },
+    )
 
 
 if __name__ == "__main__":
