@@ -6,8 +6,7 @@ BIN := $(VENV)/bin
 # Seconds of `make fuzz`, shared out among its targets.
 TIME ?= 600
 
-.PHONY: help demo test test-slow test-browser browser fuzz lint format generate clean
-.PHONY: help demo test test-slow test-browser test-ray browser lint format generate clean
+.PHONY: help demo test test-slow test-browser test-ray browser fuzz lint format generate clean
 
 help:
 	@echo "make demo       set up and show a small trained model at work, offline, into demo/"
