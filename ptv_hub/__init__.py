@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ptv_hub.weights.identify import identify as identify
     from ptv_hub.weights.load import load as load
     from ptv_hub.zoo.manifest import list_models as list_models
-    from ptv_hub.zoo.manifest import read_manifest as read_manifest
+    from ptv_hub.zoo.manifest_file import read_manifest as read_manifest
     from ptv_hub.zoo.pyslowfast import from_config as from_config
 
 _HOMES = {
@@ -48,7 +48,7 @@ _HOMES = {
     "load": "weights.load",
     "optimize": "engines.optimized",
     "predict": "inference.predict",
-    "read_manifest": "zoo.manifest",
+    "read_manifest": "zoo.manifest_file",
     "transform": "inference.transforms",
     "verify": "verification.walk",
 }

@@ -19,7 +19,8 @@ from ptv_hub.markdown import code, table
 from ptv_hub.verification.records import VerifyReport
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.facts import METRICS
-from ptv_hub.zoo.manifest import ManifestFile, entries
+from ptv_hub.zoo.manifest import entries
+from ptv_hub.zoo.manifest_file import ManifestFile
 
 
 def schema(_: str) -> str:

@@ -168,7 +168,7 @@ def env(json: Json = False) -> None:
         ptv-hub env
     """
     from ptv_hub.environment import system, versions
-    from ptv_hub.zoo.manifest import manifest_folder
+    from ptv_hub.zoo.manifest_file import manifest_folder
 
     packages = (
         *("torch", "torchvision", "pytorchvideo", "safetensors", "av", "huggingface_hub"),

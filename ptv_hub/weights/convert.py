@@ -17,6 +17,7 @@ from ptv_hub.errors import UnknownName, UsageError, WriteError
 from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import build
 from ptv_hub.weights import checkpoint, layouts
+from ptv_hub.weights.checkpoint import Checkpoint
 from ptv_hub.weights.identify import candidates, fits_but_for_head
 from ptv_hub.weights.load import require_fit
 from ptv_hub.weights.mmaction2 import MMACTION2
@@ -25,6 +26,9 @@ from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.zoo.entry import Entry, Record
 from ptv_hub.zoo.manifest import known
 from ptv_hub.zoo.repository import is_address
+
+_OF_OTHER_CODE = {NATIVE, MMACTION2}
+"""Layouts whose files are not written by PyTorchVideo's models, or a wrapper around them."""
 
 
 class Conversion(Record):
@@ -93,6 +97,14 @@ def convert(
         _require_its(weights, item)
     models = (item.name,) if item is not None else tuple(c.name for c in candidates(weights))
     training = file.training if keep_training else {}
+    if training and weights.layout != to and {weights.layout, to} & _OF_OTHER_CODE:
+        raise UsageError(
+            "training state belongs to the code that wrote it",
+            where=path,
+            expected=f"the {weights.layout} layout, or no training state",
+            found=f"{', '.join(training)}, whose parameters stand in that network's order",
+            fix="leave --keep-training out",
+        )
     tensors, done, lost = _written(weights, to)
     metadata = {
         ("entry" if len(models) == 1 else "candidates"): ", ".join(models),
@@ -100,14 +112,10 @@ def convert(
         "digest": weights.digest,
         "source": origin,
         "converted_by": f"ptv_hub {__version__}",
+        **_history(file, done, lost),
     }
-    before = file.metadata.get("transformations")
-    if done or before:
-        metadata["transformations"] = "; ".join(filter(None, [before, *done]))
-    if lost or "lost" in file.metadata:
-        metadata["lost"] = "; ".join(lost) or file.metadata["lost"]
     # A .pyth says it too, where its keys would let it be taken for another model's.
-    said = bool(done or before) or weights.layout in (NATIVE, MMACTION2)
+    said = "transformations" in metadata or weights.layout in _OF_OTHER_CODE
     checkpoint.write(
         out,
         tensors,
@@ -133,6 +141,14 @@ def convert(
         kept=tuple(training),
         dropped=tuple(key for key in file.training if key not in training),
     )
+
+
+def _history(file: Checkpoint, done: list[str], lost: tuple[str, ...]) -> dict[str, str]:
+    """What was done to the tensors and lost of them, here and in conversions before."""
+    before = file.metadata.get("transformations")
+    steps = "; ".join(filter(None, [before, *done]))
+    missing = "; ".join(lost) or file.metadata.get("lost")
+    return {k: v for k, v in (("transformations", steps), ("lost", missing)) if v}
 
 
 def _require_target(out: Path) -> None:

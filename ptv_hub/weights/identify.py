@@ -7,7 +7,6 @@ refuses weights of another model. Only bytes tell look-alikes apart: a hash, a d
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from ptv_hub.weights.mmaction2 import MMACTION2
 from ptv_hub.weights.opened import OpenedWeights, begins_as_stated
 from ptv_hub.weights.own_word import recorded_in
 from ptv_hub.weights.rules import Shapes
+from ptv_hub.weights.shapes import num_classes, trained
 from ptv_hub.zoo.entry import Artifact, Entry, Record
 from ptv_hub.zoo.manifest import entries, known
 
@@ -167,11 +167,7 @@ def candidates(weights: OpenedWeights) -> tuple[Candidate, ...]:
 
 
 def _comes_in(item: Entry, weights: OpenedWeights) -> bool:
-    """Whether weights of this entry can come in the file's layout.
-
-    Renamed and cast, MMAction2's networks have the keys of others; their own files are theirs
-    alone, and PySlowFast's wrapper writes none of them.
-    """
+    """Whether the entry's weights come in the file's layout: MMAction2's own are its alone."""
     if weights.own_word.excludes(item):
         return False
     if weights.layout == layouts.OFFICIAL:
@@ -181,7 +177,6 @@ def _comes_in(item: Entry, weights: OpenedWeights) -> bool:
 
 
 def _told_already(item: Entry, named: Sequence[Entry]) -> bool:
-    """Whether an entry of another collection is one of the models that are named already."""
     return item.zoo is not None and any(same_model(item, other) for other in named)
 
 
@@ -204,19 +199,11 @@ def _of_bytes(item: Entry, weights: OpenedWeights) -> Evidence | None:
 def _of_shapes(item: Entry, weights: OpenedWeights, readings: Sequence[Shapes]) -> Evidence | None:
     # Equal shapes have equal sums: most of the zoo need not be built to be told apart.
     if not any(
-        item.num_params in (None, _trained(have)) and have == shapes(item) for have in readings
+        item.num_params in (None, trained(have)) and have == shapes(item) for have in readings
     ):
         return None
     own = weights.own_word.is_of(item)
     return "keys, shapes and the file's own word" if own else "keys and shapes"
-
-
-def _trained(have: Shapes) -> int:
-    return sum(math.prod(shape) for key, shape in have.items() if _is_parameter(key))
-
-
-def _is_parameter(key: str) -> bool:
-    return not key.endswith((".running_mean", ".running_var", ".num_batches_tracked"))
 
 
 def fits_but_for_head(item: Entry, have: Shapes) -> bool:
@@ -315,7 +302,7 @@ def identify(path: str | os.PathLike[str]) -> Identity:
         problem, layout = str(error), error.layout
     except LayoutError as error:
         problem = str(error)
-    classes = _num_classes(have)
+    classes = num_classes(have)
     return Identity(
         path=str(file.path),
         size=weights.size,
@@ -344,13 +331,6 @@ def _said(weights: OpenedWeights) -> str | None:
     except CheckpointError as error:
         return error.what
     return None if own is None else f"{own.name}, {own.num_classes} classes, {own.source}"
-
-
-def _num_classes(have: Shapes) -> int | None:
-    heads = [
-        shape[0] for key, shape in have.items() if key.endswith(".proj.bias") and len(shape) == 1
-    ]
-    return heads[0] if len(heads) == 1 else None
 
 
 def _tensor_bytes(value: object) -> int:

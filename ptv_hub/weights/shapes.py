@@ -1,7 +1,8 @@
-"""What the shapes of a ResNet's kernels tell of it, under official names."""
+"""What a state dict's shapes tell of its network, under official names."""
 
 from __future__ import annotations
 
+import math
 import re
 
 from ptv_hub.weights.rules import Shapes
@@ -43,3 +44,19 @@ def depthwise(shapes: Shapes) -> bool:
 
 def _frames(shape: tuple[int, ...]) -> int:
     return shape[2] if len(shape) == 5 else 1
+
+
+_BUFFERS = (".running_mean", ".running_var", ".num_batches_tracked")
+
+
+def trained(have: Shapes) -> int:
+    """How many numbers are parameters: statistics and counters are none."""
+    return sum(math.prod(shape) for key, shape in have.items() if not key.endswith(_BUFFERS))
+
+
+def num_classes(have: Shapes) -> int | None:
+    """Of the classifier, if there is one."""
+    heads = [
+        shape[0] for key, shape in have.items() if key.endswith(".proj.bias") and len(shape) == 1
+    ]
+    return heads[0] if len(heads) == 1 else None

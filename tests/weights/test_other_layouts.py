@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from ptv_hub.errors import CheckpointError, Inexpressible, KeyMismatch, LayoutError, Undecided
+from ptv_hub.errors import (
+    CheckpointError,
+    Inexpressible,
+    KeyMismatch,
+    LayoutError,
+    Undecided,
+    UsageError,
+)
 from ptv_hub.models.builders import shapes
 from ptv_hub.models.digest import digest
 from ptv_hub.weights import checkpoint, layouts, transformations
@@ -300,6 +307,14 @@ def test_a_c2d_is_never_guessed(tmp_path):
         convert(bare, tmp_path / "out.pyth", to="official", as_name="slow_r50")
     assert digest(load("c2d_r50", weights=bare).state_dict()) == pooled.digest
     assert digest(load("c2d_nopool_r50", weights=bare).state_dict()) == plain.digest
+
+
+def test_training_state_stays_with_the_code_that_wrote_it(tmp_path):
+    source = write("native", "Kinetics/X3D_XS", tmp_path / "x.pyth")
+    with pytest.raises(UsageError, match="the code that wrote it"):
+        convert(source, tmp_path / "out.pyth", to="official", keep_training=True)
+    kept = convert(source, tmp_path / "out.pyth", to="native", keep_training=True)
+    assert kept.kept == ("epoch", "cfg")
 
 
 def test_mmaction2s_c2d_with_a_pool_is_told_by_its_config_or_not_at_all(tmp_path):
