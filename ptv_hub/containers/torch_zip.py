@@ -48,12 +48,12 @@ def storage_in(archive: Archive, key: str, size: int) -> Member:
     """The member that holds a storage of so many bytes.
 
     Raises:
-        UnreadableFile: it is not there, or shorter.
+        UnreadableFile: it is not there, or of another length.
     """
     member = archive.members.get(f"{archive.root}/data/{key}")
-    if member is None or member.size < size:
+    if member is None or member.size != size:
         raise UnreadableFile(
-            "a weights file is truncated or damaged: a storage is not there, or not all of it",
+            "a weights file is truncated or damaged: a storage is not there, or not as long",
             where=archive.path,
             expected=f"{size:,} bytes under {shown('data/' + key)}",
             found="no such member" if member is None else f"{member.size:,} bytes",

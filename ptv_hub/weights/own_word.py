@@ -95,7 +95,8 @@ def own_word(file: Checkpoint) -> OwnWord:
     data, model = config.get("DATA"), config.get("MODEL")
     if not isinstance(data, dict):
         return _word_of_mmaction2(file, name, names)
-    claims = {claim: data[key] for claim, key in _CLAIMS.items() if key in data}
+    # Numbers alone: a few words of YAML can stand for a list that nobody can print.
+    claims = {c: data[key] for c, key in _CLAIMS.items() if type(data.get(key)) is int}
     arch = model.get("ARCH") if isinstance(model, dict) else None
     if not isinstance(arch, str):
         return OwnWord(name, claims, names)

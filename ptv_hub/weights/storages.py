@@ -100,7 +100,7 @@ class _Members(_Tensors):
             return mapped
         if not size:
             return torch.UntypedStorage(0)
-        content = bytearray(self._archive.read(member)[:size])
+        content = bytearray(self._archive.read(member))
         return torch.frombuffer(content, dtype=torch.uint8).untyped_storage()
 
     def not_mapped(self) -> str | None:

@@ -145,22 +145,32 @@ Sampling = Annotated[SecondsSampling | FrameSampling | SegmentSampling, Field(di
 SlowFrames = Literal["linspace", "nearest"]
 
 
-class InputSpec(Record):
-    """What a model wants to see: sampling in time, sizes, colours, pathways."""
+Frames = Annotated[int, Field(gt=0, le=4096)]
+Pixels = Annotated[int, Field(gt=0, le=8192)]
+CLIP_PIXELS = 1 << 26
+"""Of one clip, frames times width times height: 3 GB as a model takes it. 256 frames of 512 x 512
+pixels are as many; the zoo's largest clip has 2 % of it."""
 
-    num_frames: Annotated[int, Field(gt=0)]
+
+class InputSpec(Record):
+    """What a model wants to see: sampling in time, sizes, colours, pathways.
+
+    The numbers are bounded: a stranger's record must not ask for a clip of terabytes.
+    """
+
+    num_frames: Frames
     """Frames of one clip as the model takes it (of a SlowFast: of its fast pathway)."""
-    sampling_rate: Annotated[int, Field(gt=0)]
+    sampling_rate: Annotated[int, Field(gt=0, le=100_000)]
     """Frames of a video at ``target_fps`` from one frame of the clip to the next."""
-    target_fps: Annotated[int, Field(gt=0)] = 30
+    target_fps: Annotated[int, Field(gt=0, le=100_000)] = 30
     sampling: Sampling
-    short_side: Annotated[int, Field(gt=0)]
+    short_side: Pixels
     """The short side of a frame after resizing, pixels."""
-    crop_size: Annotated[int, Field(gt=0)]
+    crop_size: Pixels
     """Side of the square test crop, pixels."""
-    train_crop_size: Annotated[int, Field(gt=0)]
+    train_crop_size: Pixels
     """Side of the square training crop, pixels; the head's average pool is sized for it."""
-    train_jitter: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+    train_jitter: tuple[Pixels, Pixels]
     """Smallest and largest short side in training, pixels."""
     mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
     """Per channel, of values / 255."""
@@ -178,6 +188,11 @@ class InputSpec(Record):
         if self.slowfast_alpha is not None and self.num_frames % self.slowfast_alpha:
             raise ValueError(
                 f"num_frames {self.num_frames} is no multiple of alpha {self.slowfast_alpha}"
+            )
+        if self.num_frames * self.crop_size**2 > CLIP_PIXELS:
+            raise ValueError(
+                f"a clip of {self.num_frames} frames of {self.crop_size} x {self.crop_size} pixels"
+                f" is over {CLIP_PIXELS:,} pixels"
             )
         if self.crop_size > self.short_side:
             raise ValueError(f"crop_size {self.crop_size} is over short_side {self.short_side}")
@@ -205,8 +220,8 @@ class InputSpec(Record):
 class Protocol(Record):
     """How a video becomes one score a class: the published test protocol."""
 
-    num_clips: Annotated[int, Field(gt=0)]
-    num_crops: Annotated[int, Field(gt=0)]
+    num_clips: Annotated[int, Field(gt=0, le=10_000)]
+    num_crops: Annotated[int, Field(gt=0, le=1_000)]
     clip_sampling: Literal["release", "main", "centred"] = "release"
     """Clip starts as in pytorchvideo 0.1.5 ("release"), at its head since April 2022 ("main"), or
     in the middle of equal parts, as in MMAction2 ("centred")."""
@@ -293,31 +308,38 @@ class ResNetSpec(Record):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 
+BlockCount = Annotated[int, Field(ge=0, le=128)]
+
+
 class SlowFastSpec(Record):
     """``pytorchvideo.models.slowfast``; alpha and frames stand in the input spec."""
 
     name: Literal["slowfast"] = "slowfast"
     depth: Depth
-    fusion_kernel: Annotated[int, Field(gt=0)]
+    fusion_kernel: Annotated[int, Field(gt=0, le=128)]
     """Temporal kernel of the fusion from the fast to the slow pathway, frames."""
-    temporal_kernel_blocks: tuple[int, int, int, int]
+    temporal_kernel_blocks: tuple[BlockCount, BlockCount, BlockCount, BlockCount]
     """Blocks of each stage with the stage's temporal kernel; the others have 1."""
-    beta_inv: Annotated[int, Field(gt=0)] = 8
+    beta_inv: Annotated[int, Field(gt=0, le=64)] = 8
     """Channels of the slow pathway to one of the fast."""
-    fusion_ratio: Annotated[int, Field(gt=0)] = 2
+    fusion_ratio: Annotated[int, Field(gt=0, le=64)] = 2
     """Channels that the fusion gives to one channel of the fast pathway."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+
+Factor = Annotated[float, Field(gt=0, le=16)]
+"""X3D-XL, the largest that was published, has 2.9, 5 and 2.25."""
 
 
 class X3DSpec(Record):
     """``pytorchvideo.models.x3d``, expansion factors as in PySlowFast's configs."""
 
     name: Literal["x3d"] = "x3d"
-    width_factor: Annotated[float, Field(gt=0)]
-    depth_factor: Annotated[float, Field(gt=0)]
-    bottleneck_factor: Annotated[float, Field(gt=0)]
-    dim_c1: Annotated[int, Field(gt=0)] = 12
-    dim_c5: Annotated[int, Field(gt=0)] = 2048
+    width_factor: Factor
+    depth_factor: Factor
+    bottleneck_factor: Factor
+    dim_c1: Annotated[int, Field(gt=0, le=512)] = 12
+    dim_c5: Annotated[int, Field(gt=0, le=16_384)] = 2048
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 
@@ -361,7 +383,7 @@ class EntryRow(Record):
     """As in the table, of the slow pathway."""
     sample_rate: Annotated[int, Field(gt=0)]
     builder: BuilderSpec
-    num_classes: Annotated[int, Field(gt=0)]
+    num_classes: Annotated[int, Field(gt=0, le=1_000_000)]
     artifacts: tuple[ArtifactRow, ...]
     """In order of preference."""
     input: InputSpec
