@@ -239,7 +239,18 @@ def tensors() -> Iterator[Row]:
         for old in (False, True):
             form = "old format" if old else "zip"
             yield Row(f"{name}, {form}", SAME, lambda t=thing, o=old: saved({W: t()}, old=o))
-    kinds = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool".split()
+    kinds = [
+        "float64",
+        "float32",
+        "float16",
+        "bfloat16",
+        "int64",
+        "int32",
+        "int16",
+        "int8",
+        "uint8",
+        "bool",
+    ]
     kinds += [k for k in dir(torch) if k.startswith("float8_")]
     for kind in kinds:
         data = torch.arange(64, dtype=torch.uint8)
@@ -338,11 +349,22 @@ def pickles() -> Iterator[Row]:
                     title, REFUSED, lambda c=content, o=old: saved(c, old=o), says="not|nothing"
                 )
     data = {
-        **{"set": {1}, "bytearray": bytearray(9), "bytes": b"abc", "complex": 1j},
-        **{"dtype": torch.float32, "size": torch.Size([2]), "device": torch.device("cuda", 1)},
-        **{"counter": collections.Counter("a"), "ordered": collections.OrderedDict(a=1)},
-        **{"deep": shared(150, 1), "shared": shared(40, 10), "cyclic": cyclic()},
-        **{"surrogate": "\ud800", "large number": 1 << 900, "float": float("nan"), "big": 1 << 31},
+        "set": {1},
+        "bytearray": bytearray(9),
+        "bytes": b"abc",
+        "complex": 1j,
+        "dtype": torch.float32,
+        "size": torch.Size([2]),
+        "device": torch.device("cuda", 1),
+        "counter": collections.Counter("a"),
+        "ordered": collections.OrderedDict(a=1),
+        "deep": shared(150, 1),
+        "shared": shared(40, 10),
+        "cyclic": cyclic(),
+        "surrogate": "\ud800",
+        "large number": 1 << 900,
+        "float": float("nan"),
+        "big": 1 << 31,
     }
     for name, thing in data.items():
         for old in (False, True):

@@ -116,7 +116,7 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        data, table = self.data, _OPERATIONS
+        data, table = self.data, OPERATIONS
         while True:
             code = data[self.at]
             self.at += 1
@@ -281,7 +281,7 @@ class _Machine:
         self.target(OrderedDict)
 
 
-_OPERATIONS: dict[int, Callable[[_Machine], None]] = {
+OPERATIONS: dict[int, Callable[[_Machine], None]] = {
     ord(code): operation
     for code, operation in {
         "\x80": _Machine.proto,

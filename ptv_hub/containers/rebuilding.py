@@ -212,6 +212,9 @@ class Rebuilding:
         self._spend(len(items))
         return {as_key(item) for item in items}
 
+    def _bytes(self) -> object:  # how Python pickles none
+        return b""
+
     def _bytearray(self, content: Any = b"") -> object:
         content = _sized(content, bytes)
         self._spend(len(content))
@@ -269,6 +272,7 @@ _CALLS: dict[str, Callable[..., object]] = {
     "collections.OrderedDict": Rebuilding._ordered,
     "collections.Counter": Rebuilding._counter,
     "builtins.set": Rebuilding._set,
+    "builtins.bytes": Rebuilding._bytes,
     "builtins.bytearray": Rebuilding._bytearray,
     "builtins.complex": Rebuilding._complex,
     "_codecs.encode": Rebuilding._encode,
