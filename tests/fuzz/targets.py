@@ -17,16 +17,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ptv_hub.errors import FetchError, PtvHubError
+import torch
+
+from ptv_hub.containers import safetensors_header
+from ptv_hub.containers.bounds import expanded_bytes
+from ptv_hub.errors import CheckpointError, FetchError, PtvHubError
 from ptv_hub.fetching import cache, headers, hub
 from ptv_hub.fetching.addresses import redirected, shown, without_secrets
 from ptv_hub.fetching.completeness import broken
 from ptv_hub.fetching.unpacking import FORMS, Unpacker
 from ptv_hub.text import visible
+from ptv_hub.weights.checkpoint import read
 from ptv_hub.zoo.manifest import entries, manifest_folder, read_manifest
 from ptv_hub.zoo.names import file_name
 from ptv_hub.zoo.pyslowfast import from_config
 from ptv_hub.zoo.repository import HubConfig, Provenance, WeightsFile
+from tests.hostile import pickled, saved, zipped
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="ptv_hub_fuzz-"))
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
@@ -136,6 +142,29 @@ def completeness(data: bytes) -> None:
     assert error or data[:1] == b"\x80" or data[:2] == b"PK" or data[8:9] == b"{"
 
 
+def checkpoint(data: bytes) -> None:
+    """A weights file of any kind, as loading reads it and as verifying does."""
+    path = _written("file.pyth", data)
+    for checked in (False, True):
+        try:
+            found = read(path, checked=checked)
+        except CheckpointError as error:
+            _is_told(error)
+            continue
+        assert found.tensors
+        assert found.tensor_bytes <= expanded_bytes(len(data))
+
+
+def safetensors(data: bytes) -> None:
+    """The header of a safetensors file, to which its length is put."""
+    text, _, body = data.partition(b"\0")
+    path = _written("a.safetensors", len(text).to_bytes(8, "little") + text + body)
+    try:
+        safetensors_header.read(path)
+    except CheckpointError as error:
+        _is_told(error)
+
+
 def yaml_config(data: bytes) -> None:
     """PySlowFast's YAML."""
     try:
@@ -154,6 +183,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "http_headers": http_headers,
     "compressed": compressed,
     "completeness": completeness,
+    "checkpoint": checkpoint,
+    "safetensors": safetensors,
     "yaml_config": yaml_config,
 }
 
@@ -212,6 +243,10 @@ TEXTS: dict[str, list[bytes]] = {
         b"PK\x03\x04" + bytes(26),
         b"\x80\x02}q\x00.",
     ],
+    "safetensors": [
+        b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}\x001234',
+        b'{"__metadata__":{"a":"b"},"c":{"dtype":"BF16","shape":[0,9],"data_offsets":[0,0]}}',
+    ],
     "yaml_config": [
         b"MODEL:\n  MODEL_NAME: PTVX3D\n  ARCH: x3d\nTRAIN:\n  DATASET: ptvkinetics\n",
         b"DATA: &a\n  MEAN: [0.45, 0.45, 0.45]\nTEST: *a\n",
@@ -228,4 +263,7 @@ def seeds(name: str) -> list[bytes]:
     if name == "yaml_config":
         folder = Path(__file__).parents[1] / "data" / "written_by_0_1" / "configs"
         found += [path.read_bytes() for path in sorted(folder.glob("*.yaml"))]
+    if name == "checkpoint":
+        state = {"model_state": {"blocks.0.w": torch.arange(3.0)}, "epoch": 1}
+        found += [saved(state), saved(state, old=True), zipped(pickled({"a": [1, {"b": 2.5}]}))]
     return [*found, *TEXTS.get(name, [])]
