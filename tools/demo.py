@@ -83,7 +83,7 @@ def convert(folder: Path) -> Path:
     console.print(f"   {pyslowfast.name} in PySlowFast's layout, {official.name} in the official")
     console.print(f"   digest {back.digest[:16]}..., the same in all three files")
     try:
-        ptv_hub.load("x3d_m", weights=official)
+        ptv_hub.load("x3d_m", weights=pyslowfast)
     except KeyMismatch as error:
         console.print(
             f"   {str(error).splitlines()[0]}: refused ({len(error.missing)} keys missing)"
