@@ -192,7 +192,7 @@ def features(
     elif results:
         rows = [[one["file"], " x ".join(map(str, one["shape"])), one["video"]] for one in results]
         print_table(["file", "shape", "video"], rows)
-    going.end()
+    going.end(out)
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def predict(
         if plot is not None:
             _draw(done.made.result, done.video.source, plot, fps, allow_broken)
     told.end(going.failures)
-    going.end()
+    going.end(out)
 
 
 @dataclass(frozen=True)

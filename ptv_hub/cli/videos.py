@@ -93,8 +93,20 @@ class VideoRun:
         tell_lines(f"ptv-hub: {error}")
         self.failures.append({"video": name, "error": error, "predictions": []})
 
-    def end(self) -> None:
-        """Exit with 1 if a video could not be done."""
+    def end(self, out: Path | None = None) -> None:
+        """Exit with 1 if a video could not be done.
+
+        Of several ranks the first does, when all are through, for those of all: torchrun ends
+        every rank as soon as one exits with another code than 0.
+        """
+        from ptv_hub.runs.collection import FAILURES
+
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            if int(os.environ.get("RANK", "0")) > 0:
+                return
+            if out is not None and not self.failures and (out / FAILURES).exists():
+                tell(f"some could not be done: {out / FAILURES}")
+                raise typer.Exit(1)
         if self.failures:
             tell(f"{len(self.failures)} could not be done")
             raise typer.Exit(1)
