@@ -395,6 +395,8 @@ class EntryRow(Record):
     digest: Sha256 | None = None
     """Of the tensors (``digest.py``), where somebody has stated it; the zoo's owners never did."""
     paper: Paper | None = None
+    demonstration: bool = False
+    """Whether it is here to show that things work, and no model of the zoo."""
     zoo: Line | None = None
     """The collection it belongs to, its manifest's; null for those that a plain list shows."""
     dataset: Line | None = None
@@ -426,9 +428,6 @@ class Entry(EntryRow):
     license: License
     source: Line
     """Where the row was read."""
-
-    demonstration: bool = False
-    """Whether it is here to show that things work, and no model of the zoo."""
 
     @property
     def frames(self) -> str:

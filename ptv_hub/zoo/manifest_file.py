@@ -125,6 +125,6 @@ def _entry(row: EntryRow, manifest: ManifestFile, labels: tuple[str, ...], base:
             "license": row.license or manifest.license,
             "source": row.source or manifest.source,
             "zoo": row.zoo or manifest.zoo,
-            "demonstration": manifest.demonstration,
+            "demonstration": row.demonstration or manifest.demonstration,
         }
     )
