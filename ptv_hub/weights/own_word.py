@@ -114,10 +114,14 @@ def own_word(file: Checkpoint) -> OwnWord:
     )
 
 
+_CONFIG_LETTERS = 100_000
+"""Of a config that is read: PySlowFast's have 10,000, and YAML's reader takes seconds for more."""
+
+
 def _config(file: Checkpoint) -> dict[str, object]:
     """The PySlowFast config that a checkpoint holds, empty where there is none."""
     text = file.training.get("cfg")
-    if not isinstance(text, str):
+    if not isinstance(text, str) or len(text) > _CONFIG_LETTERS:
         return {}
     import yaml
 
@@ -136,7 +140,7 @@ def _word_of_mmaction2(file: Checkpoint, name: str | None, names: tuple[str, ...
         return OwnWord(name, {}, names)
     claims: dict[str, object] = {}
     for claim, word in (("num_frames", "clip_len"), ("sampling_rate", "frame_interval")):
-        said = set(re.findall(rf"\b{word}=(\d+)", text))
+        said = set(re.findall(rf"\b{word}=(\d{{1,9}})\b", text))
         if len(said) == 1:
             claims[claim] = int(said.pop())
     backbones = set(re.findall(r"backbone=dict\([^()]*?type='(\w+)'", text, re.DOTALL))
