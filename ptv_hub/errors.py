@@ -23,6 +23,7 @@ PtvHubError
 ├── DataError              an annotation file or data folder that does not hold together
 ├── EvaluationError        an evaluation that cannot start, or cannot resume
 ├── TrainingError          a training run that cannot go on
+│   └── Terminated         one that was ended by SIGTERM, after a checkpoint
 ├── PublishError           a model that the Hugging Face Hub does not take
 ├── ExportError            an exported file that does not give the model's scores
 ├── MissingExtra           an optional dependency that is not installed
@@ -276,6 +277,10 @@ class ExportError(PtvHubError):
 
 class TrainingError(PtvHubError):
     """A training run that cannot go on."""
+
+
+class Terminated(TrainingError):
+    """A run that was ended by SIGTERM; the command line exits with 143."""
 
 
 class MissingExtra(PtvHubError):

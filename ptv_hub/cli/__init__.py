@@ -34,7 +34,7 @@ from ptv_hub.cli import (
     zoo,
 )
 from ptv_hub.cli.talk import tell_error, tell_lines
-from ptv_hub.errors import PtvHubError, UsageError
+from ptv_hub.errors import PtvHubError, Terminated, UsageError
 
 DEBUG_VARIABLE = "PTV_HUB_DEBUG"
 _BUG = 70  # sysexits.h: an internal software error
@@ -101,7 +101,8 @@ def main() -> None:
         app()
     except PtvHubError as error:
         tell_error(error)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        ended = 143 if isinstance(error, Terminated) else 1
+        sys.exit(2 if isinstance(error, UsageError) else ended)
     except BrokenPipeError:  # the reader of a pipe has had enough: `ptv-hub list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -77,7 +77,7 @@ def evaluate(
     sample: Annotated[
         int | None, typer.Option(min=1, help="Only N videos, drawn at random.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of --sample.", rich_help_panel=ADVANCED)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of --sample.", rich_help_panel=ADVANCED)] = 0,
     keep_views: Annotated[
         bool,
         typer.Option(

@@ -142,6 +142,13 @@ SaveEvery = Annotated[
     typer.Option(help="Seconds between checkpoints within an epoch.", rich_help_panel=ADVANCED),
 ]
 Restart = Annotated[bool, typer.Option("--restart", help="Overwrite what the output folder holds.")]
+SkipBroken = Annotated[
+    bool,
+    typer.Option(
+        "--skip-broken",
+        help="Let other videos take the place of those that cannot be decoded, and list them.",
+    ),
+]
 Control = Annotated[
     bool,
     typer.Option(

@@ -23,6 +23,7 @@ from ptv_hub.cli.options import (
     RequiredName,
     Restart,
     SaveEvery,
+    SkipBroken,
     TrainingDevice,
     Videos,
 )
@@ -80,7 +81,7 @@ def finetune(
         int | None, typer.Option(help="Decoding processes.", rich_help_panel=ADVANCED)
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="0 if not given.", rich_help_panel=ADVANCED)
+        int | None, typer.Option(min=0, help="0 if not given.", rich_help_panel=ADVANCED)
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="Begin from this file, or model of the zoo.")
@@ -97,6 +98,7 @@ def finetune(
     device: TrainingDevice = "auto",
     check: CheckVideos = "full",
     save_every: SaveEvery = 600.0,
+    skip_broken: SkipBroken = False,
     restart: Restart = False,
     control: Control = False,
     json: Json = False,
@@ -155,7 +157,7 @@ def finetune(
         holdout=holdout,
         seed=settings.recipe.seed,
     )
-    way = _Way(device, check, save_every, restart, control)
+    way = _Way(device, check, save_every, restart, control, skip_broken)
     _run(settings, source, None if from_scratch else weights or name, way, json=json)
 
 
@@ -184,6 +186,7 @@ def train(
     device: TrainingDevice = "auto",
     check: CheckVideos = "open",
     save_every: SaveEvery = 600.0,
+    skip_broken: SkipBroken = False,
     restart: Restart = False,
     control: Control = False,
     json: Json = False,
@@ -226,7 +229,7 @@ def train(
         holdout=holdout,
         seed=settings.recipe.seed,
     )
-    way = _Way(device, check, save_every, restart, control)
+    way = _Way(device, check, save_every, restart, control, skip_broken)
     _run(settings, source, paths.weights or None, way, json=json)
 
 
@@ -286,6 +289,7 @@ class _Way:
     save_every_s: float
     restart: bool
     control: bool
+    skip_broken: bool
 
 
 def _run(settings: Config, source: Source, weights: str | None, way: _Way, *, json: bool) -> None:
@@ -307,6 +311,7 @@ def _run(settings: Config, source: Source, weights: str | None, way: _Way, *, js
         save_every_s=way.save_every_s,
         restart=way.restart,
         control=way.control,
+        skip_broken=way.skip_broken,
     )
     if not talk.speaks:
         return

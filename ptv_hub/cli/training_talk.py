@@ -69,6 +69,10 @@ def rows(result: TrainingResult) -> list[list[str]]:
     if result.control is not None:
         chance = "" if result.chance is None else f" (chance {result.chance:.2f})"
         rows.append(["frames shuffled", f"{result.control:.2f}{chance}"])
+    if result.skipped:
+        more = ", ..." if result.skipped[5:] else ""
+        told = f"{len(result.skipped)} videos: {', '.join(result.skipped[:5])}{more}"
+        rows.append(["replaced by others", told])
     rows += [
         ["last", result.last],
         *([["best", result.best]] if result.best else []),

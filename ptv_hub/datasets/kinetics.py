@@ -81,9 +81,10 @@ def _indices(path: Path) -> dict[int, str]:
 def _paths(path: Path, videos: Path | None, entry: Entry) -> Iterator[Item]:
     """Items of ``path label`` lines, blanks or a comma between; labels by number or by name."""
     classes = _classes(entry)
+    ids: dict[str, str] = {}  # of each file that was named
     for number, line in enumerate(read_text(path).splitlines(), 1):
         line = line.strip()
-        if not line:
+        if not line or _is_comment(line, path.parent, videos, classes):
             continue
         fields = _fields(line, classes)
         if fields is None:
@@ -97,13 +98,43 @@ def _paths(path: Path, videos: Path | None, entry: Entry) -> Iterator[Item]:
         if number == 1 and label.casefold() in _HEADERS:
             continue
         index, problem = _index(label, classes)
-        yield Item(name, _located(name, path.parent, videos), index, problem)
+        file = _located(name, path.parent, videos)
+        # './a.mp4' and 'a.mp4' are one video.
+        yield Item(ids.setdefault(os.path.abspath(file), name), file, index, problem)
+
+
+def _is_comment(line: str, folder: Path, videos: Path | None, classes: dict[str, int]) -> bool:
+    """Whether a line is a remark: it begins with ``#``, and is not of a file whose name does."""
+    if not line.startswith("#"):
+        return False
+    fields = _fields(line, classes)
+    return fields is None or not os.path.exists(_located(fields[0], folder, videos))
 
 
 def _fields(line: str, classes: dict[str, int]) -> tuple[str, str] | None:
-    """Path and label; the path may hold blanks and commas, the name of a class blanks."""
+    """Path and label, without quotes around them and a remark behind them.
+
+    The path may hold blanks, commas and ``#``, the name of a class blanks.
+    """
+    remark = re.fullmatch(r"(\S.*?[\s,]\s*[\"']?-?\d+[\"']?)\s+#.*", line)
+    fields = _split(remark[1] if remark else line, classes)
+    return fields and (_unquoted(fields[0]), _unquoted(fields[1]))
+
+
+def _unquoted(text: str) -> str:
+    """A text without the quotes around it, as shells and spreadsheets put them."""
+    if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1]
+    return text
+
+
+def _split(line: str, classes: dict[str, int]) -> tuple[str, str] | None:
     words = line.rsplit(None, 1)
-    if len(words) == 2 and re.fullmatch(r"-?\d+", words[1]) and not words[0].endswith(","):
+    if (
+        len(words) == 2
+        and re.fullmatch(r"([\"']?)-?\d+\1", words[1])
+        and not words[0].endswith(",")
+    ):
         return words[0], words[1]
     cells = [cell.strip() for cell in next(csv.reader([line]))]
     if len(cells) == 2 and all(cells):

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import random
 import re
 from collections import Counter
@@ -190,16 +191,18 @@ def _unique(items: Iterable[Item]) -> tuple[list[Item], list[str]]:
     first: dict[str, Item] = {}
     again, torn = 0, set()
     for item in items:
-        known = first.setdefault(item.id, item)
+        known = first.setdefault(os.path.normpath(item.id), item)
         if known is item:
             continue
         if known.labels == item.labels and known.problem == item.problem:
             again += 1
         else:
-            torn.add(item.id)
+            torn.add(known.id)
             known_labels, labels = (_said(i) for i in (known, item))
             problem = f"listed with two labels: {known_labels} and {labels}"
-            first[item.id] = dataclasses.replace(known, labels=(), spans=(), problem=problem)
+            first[os.path.normpath(item.id)] = dataclasses.replace(
+                known, labels=(), spans=(), problem=problem
+            )
     notes = [f"{again} lines repeat an earlier one; each video counts once"] if again else []
     if torn:
         notes.append(

@@ -9,6 +9,8 @@ frame of each segment), normalise, random short side, random crop, flip.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler, default_collate
 
 from ptv_hub.datasets.listing import Item
-from ptv_hub.errors import PtvHubError
+from ptv_hub.errors import PtvHubError, VideoError
 from ptv_hub.inference.clips import prepared
 from ptv_hub.inference.video import open_video
 from ptv_hub.inference.views import clip_at, crop_offsets
@@ -33,8 +35,26 @@ Batch = Sequence[Tensor]
 """Clips (B, 3, T, S, S), and their labels (B,) or marks (B, C)."""
 
 
-class TrainingClips(Dataset[Sample]):
-    """Random clips; an index is ``(epoch, item)``."""
+_TRIES = 100
+"""Videos that are drawn for one that cannot be decoded, before that is an error."""
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A sample or a batch in which other videos took the place of some that gave none."""
+
+    content: Any
+    """A ``Sample``, or a ``Batch``."""
+    skipped: tuple[tuple[str, str], ...]
+    """Id, and what is wrong with it."""
+
+
+class TrainingClips(Dataset[Sample | Replaced]):
+    """Random clips; an index is ``(epoch, item)``.
+
+    A video that was removed from the list since the run began, and with ``skip_broken`` one that
+    cannot be decoded, is replaced by another, drawn from (seed, epoch, index) as all is.
+    """
 
     def __init__(
         self,
@@ -46,6 +66,7 @@ class TrainingClips(Dataset[Sample]):
         seed: int,
         by_frame: bool = False,
         shuffle_frames: bool = False,
+        skip_broken: bool = False,
     ) -> None:
         """``num_marks``: how many classes a sample marks any number of; ``None`` for one label.
 
@@ -60,20 +81,32 @@ class TrainingClips(Dataset[Sample]):
         self.seed = seed
         self.by_frame = by_frame
         self.shuffle_frames = shuffle_frames
+        self.skip_broken = skip_broken
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
+    def __getitem__(self, key: tuple[int, int]) -> Sample | Replaced:
         epoch, index = key
         rng = np.random.default_rng([self.seed, epoch, index])
-        item = self.items[index]
-        try:
-            return self._sample(item, rng)
-        except PtvHubError as error:
-            return error
+        skipped: list[tuple[str, str]] = []
+        for again in range(_TRIES):
+            item = self.items[index]
+            try:
+                sample = self._sample(item, rng)
+                return Replaced(sample, tuple(skipped)) if skipped else sample
+            except PtvHubError as error:
+                may = item.problem or (self.skip_broken and isinstance(error, VideoError))
+                if not may or again + 1 == _TRIES:
+                    return error
+                skipped.append((item.id, str(error)))
+            rng = np.random.default_rng([self.seed, epoch, key[1], again + 1])
+            index = int(rng.integers(len(self)))
+        raise AssertionError("the last try returns")
 
     def _sample(self, item: Item, rng: np.random.Generator) -> Sample:
+        if item.problem:
+            raise VideoError(item.problem, where=item.id)
         spec = self.spec
 
         def draw(low: int, high: int) -> int:
@@ -140,13 +173,21 @@ def _target(labels: Sequence[int], num_marks: int | None) -> Tensor:
     return marks
 
 
-def collate(samples: list[Sample]) -> Batch | PtvHubError:
+def collate(samples: list[Sample | Replaced]) -> Batch | Replaced | PtvHubError:
     """A batch, or the first error of one."""
-    for sample in samples:
+    plain = [one.content if isinstance(one, Replaced) else one for one in samples]
+    for sample in plain:
         if isinstance(sample, PtvHubError):
             return sample
-    batch: Batch = default_collate(samples)
-    return batch
+    batch: Batch = default_collate(plain)
+    skipped = tuple(told for one in samples if isinstance(one, Replaced) for told in one.skipped)
+    return Replaced(batch, skipped) if skipped else batch
+
+
+def collate_sound(samples: list[Sample]) -> Batch | PtvHubError | None:
+    """As ``collate``, of those samples whose video can be decoded; ``None`` if there is none."""
+    sound = [one for one in samples if not isinstance(one, VideoError)]
+    return cast("Batch | PtvHubError", collate([*sound])) if sound else None
 
 
 class Batches(Sampler[list[tuple[int, int]]]):

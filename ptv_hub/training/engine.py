@@ -23,15 +23,17 @@ from ptv_hub.errors import DataError, UsageError, WriteError
 from ptv_hub.files import sha256_of
 from ptv_hub.models.builders import build
 from ptv_hub.models.digest import digest
-from ptv_hub.training.clips import Batches, Sample, TrainingClips, collate
+from ptv_hub.training.clips import Batches, Replaced, Sample, TrainingClips, collate
 from ptv_hub.training.epochs import Epochs
 from ptv_hub.training.fabric import make_fabric, nodes_of, scaler_of
+from ptv_hub.training.listed import as_begun, write_listed
 from ptv_hub.training.logs import RunLog
 from ptv_hub.training.modules import prepare_model
 from ptv_hub.training.optimizer import make_optimizer
 from ptv_hub.training.result import Progress, TrainingResult
 from ptv_hub.training.source import Check, Source, check_videos
 from ptv_hub.training.state import BEST, LAST, Position, read_position, restore
+from ptv_hub.training.stopping import Stop
 from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.load import load_weights
 from ptv_hub.weights.opened import OpenedWeights
@@ -57,6 +59,7 @@ def train(
     check: Check = "full",
     save_every_s: float = 600.0,
     control: bool = False,
+    skip_broken: bool = False,
     report: Callable[[Progress], None] | None = None,
 ) -> TrainingResult:
     """Train the model of a config on data, and write checkpoints, logs and the model.
@@ -69,25 +72,30 @@ def train(
         check: how the videos are looked at before the first step.
         save_every_s: seconds after which ``last.pyth`` is written within an epoch too.
         control: measure the best model once more with the frames of each clip shuffled.
+        skip_broken: let another video take the place of one that cannot be decoded, by a rule
+            that a run which goes on repeats; they are listed in the result.
         report: called in the first process as the run goes on.
 
     Raises:
         DataError: a video that cannot be used, fewer videos than a batch.
         CheckpointError: weights of another model, or an output folder of another run.
         TrainingError: the loss is not a number any more.
+        Terminated: by SIGTERM; a checkpoint was written, and the same call goes on.
         MissingExtra: Lightning is not installed.
     """
     fabric = make_fabric(device, config.recipe)
     fabric.launch()
-    run = _Run(fabric, config, source, weights)
+    run = _Run(fabric, config, source, weights, skip_broken)
     told = report if report is not None and fabric.global_rank == 0 else _silence
-    return run(
-        resume=resume and not restart,
-        check=check,
-        save_every_s=save_every_s,
-        control=control,
-        report=told,
-    )
+    with Stop() as stop:
+        return run(
+            resume=resume and not restart,
+            check=check,
+            save_every_s=save_every_s,
+            control=control,
+            report=told,
+            stop=stop,
+        )
 
 
 def _silence(progress: Progress) -> None:
@@ -96,9 +104,15 @@ def _silence(progress: Progress) -> None:
 
 class _Run:
     def __init__(
-        self, fabric: Fabric, config: Config, source: Source, weights: str | os.PathLike[str] | None
+        self,
+        fabric: Fabric,
+        config: Config,
+        source: Source,
+        weights: str | os.PathLike[str] | None,
+        skip_broken: bool,
     ) -> None:
         self.fabric = fabric
+        self.skip_broken = skip_broken
         self.rank, self.world = fabric.global_rank, fabric.world_size
         self.recipe = config.recipe.for_shards(nodes_of(fabric))
         # What the files say is the recipe as it was asked for; its rates are scaled once only.
@@ -132,10 +146,17 @@ class _Run:
         save_every_s: float,
         control: bool,
         report: Callable[[Progress], None],
+        stop: Stop,
     ) -> TrainingResult:
         began = time.perf_counter()
         self._make_output()
         recipe = self.recipe
+        position = file = None
+        last = self.output / LAST
+        if resume and last.is_file():
+            position, file = self._position(last)
+        elif self.rank == 0:
+            write_listed(self.output, self.source)
         batches = Batches(
             len(self.source.train),
             self.batch_size,
@@ -143,24 +164,37 @@ class _Run:
             rank=self.rank,
             world=self.world,
         )
-        position = Position(
-            data=self.source.digest,
-            batches=len(batches),
-            world=self.world,
-            started_from=self._origin(),
-        )
-        last = self.output / LAST
-        file = None
-        if resume and last.is_file():
-            position, file = self._position(last, position)
-        epochs = self._epochs(file, save_every_s, report)
-        check_videos(
+        if position is not None and position.batches != len(batches):
+            raise DataError(
+                "the output folder holds a run with epochs of another length",
+                where=last,
+                expected=f"{position.batches} batches",
+                found=f"{len(batches)} batches",
+                fix="the same number of machines; or another output folder, or --restart",
+            )
+        if position is None:
+            position = Position(
+                data=self.source.digest,
+                batches=len(batches),
+                world=self.world,
+                started_from=self._origin(),
+            )
+        epochs = self._epochs(file, save_every_s, report, stop)
+
+        def looked(done: int, total: int) -> None:
+            stop.check()
+            report(Progress("check", done, total))
+
+        broken = check_videos(
             (*self.source.train, *self.source.val)[self.rank :: self.world],
             self.source.entry.input,
             check,
             workers=recipe.workers,
-            progress=lambda done, total: report(Progress("check", done, total)),
+            progress=looked,
+            skip_broken=self.skip_broken,
         )
+        for item, failure in broken:
+            log.warning("%s cannot be used: %s", item.id, failure.error)
         self.fabric.barrier()
         run_log = None
         if self.rank == 0:
@@ -180,6 +214,7 @@ class _Run:
         file: checkpoint.Checkpoint | None,
         save_every_s: float,
         report: Callable[[Progress], None],
+        stop: Stop,
     ) -> Epochs:
         """Model and optimizer, as the run begins or as the checkpoint left them."""
         model, optimizer = self._model_and_optimizer(file is None)
@@ -192,6 +227,8 @@ class _Run:
             self.recipe,
             save_every_s=save_every_s,
             report=report,
+            stop=stop,
+            skip_broken=self.skip_broken,
         )
         if file is not None:
             restore(file, epochs.bare, optimizer.optimizer)
@@ -209,17 +246,19 @@ class _Run:
     def _origin(self) -> str:
         return "pytorchvideo's initial weights" if self.weights is None else str(self.weights)
 
-    def _position(self, last: Path, new: Position) -> tuple[Position, checkpoint.Checkpoint]:
+    def _position(self, last: Path) -> tuple[Position, checkpoint.Checkpoint]:
         position, file = read_position(last, self.config)
-        for what in ("data", "batches"):
-            if getattr(position, what) != getattr(new, what):
-                raise DataError(
-                    "the output folder holds a run on other data",
-                    where=last,
-                    expected=f"{what} {getattr(position, what)}",
-                    found=f"{what} {getattr(new, what)}",
-                    fix="take another output folder, or --restart to overwrite this one",
-                )
+        self.source = as_begun(self.source, position.data, self.output)
+        gone = self.source.removed
+        if gone:
+            more = ", ..." if gone[5:] else ""
+            log.warning(
+                "%d videos were removed from the list since the run began, and others take their "
+                "places: %s%s",
+                len(gone),
+                ", ".join(gone[:5]),
+                more,
+            )
         log.info("going on from epoch %d, step %d of %s", position.epoch, position.step, last)
         return position.model_copy(update={"world": self.world}), file
 
@@ -241,7 +280,7 @@ class _Run:
         ready: tuple[_FabricModule, _FabricOptimizer] = self.fabric.setup(model, optimizer)
         return ready
 
-    def _loader(self, batches: Batches) -> DataLoader[Sample]:
+    def _loader(self, batches: Batches) -> DataLoader[Sample | Replaced]:
         recipe = self.recipe
         clips = TrainingClips(
             self.source.train,
@@ -250,6 +289,7 @@ class _Run:
             flip=recipe.random_flip,
             seed=recipe.seed,
             by_frame=self.source.by_frame,
+            skip_broken=self.skip_broken,
         )
         return DataLoader(
             clips,
@@ -297,6 +337,7 @@ class _Run:
             best_epoch=position.best_epoch,
             videos=len(self.source.val),
             chance=None if self.source.num_marks else 100.0 / entry.num_classes,
+            skipped=position.skipped,
             control=shuffled,
             digest=digest(official),
             data=position.data,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ptv_hub.errors import TrainingError
+from ptv_hub.errors import Terminated, TrainingError
 from ptv_hub.models.builders import VideoModel
-from ptv_hub.training.clips import Batches, LookClips, Sample
+from ptv_hub.training.clips import Batches, LookClips, Replaced, Sample
 from ptv_hub.training.fabric import scaler_of
 from ptv_hub.training.logs import RunLog
 from ptv_hub.training.looks import average_statistics, look, measure_statistics
@@ -23,6 +26,7 @@ from ptv_hub.training.optimizer import LOSSES, set_learning_rate
 from ptv_hub.training.result import Progress
 from ptv_hub.training.source import Source
 from ptv_hub.training.state import BEST, LAST, Position, save
+from ptv_hub.training.stopping import Stop
 from ptv_hub.zoo.pyslowfast import Config
 from ptv_hub.zoo.recipe import Recipe, learning_rate
 
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
     from lightning.fabric.wrappers import _FabricModule, _FabricOptimizer
 
+log = logging.getLogger("ptv_hub")
 LOG_PERIOD = 10
 """Steps from one row of ``steps.csv`` to the next, as PySlowFast logs."""
 
@@ -51,6 +56,8 @@ class Epochs:
         *,
         save_every_s: float,
         report: Callable[[Progress], None],
+        stop: Stop,
+        skip_broken: bool = False,
     ) -> None:
         """``model`` and ``optimizer`` are as ``fabric`` set them up.
 
@@ -67,11 +74,14 @@ class Epochs:
         self.output = Path(config.paths.output)
         self.save_every_s = save_every_s
         self.report = report
+        self.stop = stop
+        self.skip_broken = skip_broken
+        self._told: set[str] = set()
         self._saved_at = time.monotonic()
 
     def run(
         self,
-        loader: DataLoader[Sample],
+        loader: DataLoader[Sample | Replaced],
         batches: Batches,
         position: Position,
         run_log: RunLog | None,
@@ -82,6 +92,7 @@ class Epochs:
             TrainingError: the loss is not a number any more.
             VideoError: a video cannot be decoded.
             WriteError: a checkpoint or a log cannot be written.
+            Terminated: by SIGTERM; ``last.pyth`` is of this moment.
         """
         recipe = self.recipe
         for epoch in range(position.epoch, recipe.epochs):
@@ -93,7 +104,7 @@ class Epochs:
             if (looked or saved) and recipe.precise_bn_batches is not None:
                 self._measure(recipe.precise_bn_batches, loader, batches)
             average_statistics(self.bare)
-            value = self.look() if looked else None
+            value = self._watch(position) if looked else None
             best = position.best
             better = value is not None and (best is None or value > best)
             position = position.model_copy(
@@ -114,10 +125,18 @@ class Epochs:
             self._tell(position, looked, value, time.perf_counter() - began, run_log)
         return position
 
+    def _watch(self, position: Position) -> float | None:
+        """The look after an epoch; were the run ended in it, it would begin with it again."""
+        try:
+            return self.look()
+        except Terminated:
+            self._save(LAST, position)
+            raise
+
     def look(self, shuffle_seed: int | None = None) -> float | None:
         """The metric over the held-out videos, percent; with a seed, their frames shuffled."""
         clips = LookClips(
-            self.source.val,
+            [item for item in self.source.val if not item.problem],
             self.source.entry.input,
             num_marks=self.source.num_marks,
             shuffle_seed=shuffle_seed,
@@ -130,19 +149,24 @@ class Epochs:
             device=self.fabric.device,
             rank=self.fabric.global_rank,
             world=self.fabric.world_size,
+            skip_broken=self.skip_broken,
+            # Of several processes one cannot leave alone: the others would wait for it.
+            between=self.stop.check if self.fabric.world_size == 1 else _go_on,
         )
 
     def _steps(
-        self, loader: DataLoader[Sample], position: Position, run_log: RunLog | None
+        self, loader: DataLoader[Sample | Replaced], position: Position, run_log: RunLog | None
     ) -> Position:
         recipe, optimizer, epoch = self.recipe, self.optimizer, position.epoch
         loss_of = LOSSES[recipe.loss]
         self.model.train()
         keep_still(self.bare, recipe)
         total = position.batches
-        for step, batch in enumerate(loader, position.step):
+        for step, batch in enumerate(self._loaded(loader), position.step):
             if isinstance(batch, Exception):
                 raise batch
+            if isinstance(batch, Replaced):
+                position, batch = self._skipped(position, batch), batch.content
             began = time.perf_counter()
             clips, targets = self.fabric.to_device(batch)
             rate = learning_rate(recipe, epoch + step / total)
@@ -157,7 +181,9 @@ class Epochs:
                 self.fabric.clip_gradients(self.model, optimizer, max_norm=recipe.clip_grad_norm)
             optimizer.step()
             # The mean over processes; Fabric's reduction is on all of them.
-            value = float(cast(Tensor, self.fabric.all_reduce(loss.detach(), reduce_op="mean")))
+            asked = torch.full_like(loss, float(self.stop.asked))
+            means = self.fabric.all_reduce(torch.stack([loss.detach(), asked]), reduce_op="mean")
+            value, asked_by = cast(Tensor, means).tolist()
             if not math.isfinite(value):
                 raise TrainingError(
                     f"the loss is {value} in epoch {epoch}, step {step}",
@@ -173,9 +199,49 @@ class Epochs:
                 seconds = round(time.perf_counter() - began, 3)
                 run_log.step(epoch * total + step + 1, {**row, "seconds": seconds})
             self.report(Progress("step", step + 1, total, epoch, recipe.epochs, value, rate))
+            if asked_by:
+                self._end(position)
             if self._late() and step + 1 < total:
                 self._save(LAST, position)
-        return position
+        if self.stop.asked and self.fabric.world_size == 1:
+            self._end(position)
+        return self._agreed(position)
+
+    def _loaded(self, loader: DataLoader[Any]) -> Iterator[Any]:
+        """What the loader gives, until the decoding processes were ended with this one."""
+        try:
+            yield from loader
+        except RuntimeError:
+            if not (self.stop.asked and self.fabric.world_size == 1):
+                raise
+
+    def _end(self, position: Position) -> None:
+        """Keep what was done, and end the run."""
+        self._save(LAST, position)
+        raise Terminated(
+            "ended by SIGTERM",
+            where=self.output / LAST,
+            found=f"epoch {position.epoch}, {position.step} of {position.batches} steps",
+            fix="the same command goes on where it was",
+        )
+
+    def _skipped(self, position: Position, batch: Replaced) -> Position:
+        """The position with the videos that gave none, each told once."""
+        for one, what in batch.skipped:
+            if one not in self._told:
+                self._told.add(one)
+                log.warning("another video takes the place of %s: %s", one, what)
+        found = {*position.skipped, *(one for one, _ in batch.skipped)}
+        return position.model_copy(update={"skipped": tuple(sorted(found))})
+
+    def _agreed(self, position: Position) -> Position:
+        """The position with what all processes skipped."""
+        if self.fabric.world_size == 1:
+            return position
+        found: list[tuple[str, ...]] = [()] * self.fabric.world_size
+        dist.all_gather_object(found, position.skipped)
+        every = sorted({one for skipped in found for one in skipped})
+        return position.model_copy(update={"skipped": tuple(every)})
 
     def _due(self, epoch: int, period: int) -> bool:
         return (epoch + 1) % period == 0 or epoch + 1 == self.recipe.epochs
@@ -183,7 +249,7 @@ class Epochs:
     def _late(self) -> bool:
         return time.monotonic() - self._saved_at >= self.save_every_s
 
-    def _measure(self, count: int, loader: DataLoader[Sample], batches: Batches) -> None:
+    def _measure(self, count: int, loader: DataLoader[Sample | Replaced], batches: Batches) -> None:
         """Precise batch-norm statistics over the epoch's first batches."""
         batches.first = 0
         measure_statistics(self.bare, loader, min(count, len(batches)), self.fabric.device)
@@ -229,6 +295,10 @@ class Epochs:
         self.report(
             Progress("look", steps, steps, epoch, self.recipe.epochs, loss, rate, metric, value)
         )
+
+
+def _go_on() -> None:
+    """In place of a check where nothing may end."""
 
 
 def _seed(seed: int, epoch: int, step: int) -> int:

@@ -6,7 +6,7 @@ published protocols take up to thirty. It shows how a run goes; ``evaluate`` mea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Subset
 from ptv_hub.errors import PtvHubError
 from ptv_hub.evaluation.metrics import mean_average_precision
 from ptv_hub.models.builders import VideoModel, activated
-from ptv_hub.training.clips import LookClips, Sample, collate
+from ptv_hub.training.clips import LookClips, Replaced, Sample, collate, collate_sound
 
 Part = TypeVar("Part")
 
@@ -38,7 +38,7 @@ def _inputs(batches: Iterable[Any], device: torch.device) -> Iterator[Tensor]:
     for batch in batches:
         if isinstance(batch, PtvHubError):
             raise batch
-        yield batch[0].to(device)
+        yield (batch.content if isinstance(batch, Replaced) else batch)[0].to(device)
 
 
 def average_statistics(model: nn.Module) -> None:
@@ -60,15 +60,19 @@ def look(
     device: torch.device,
     rank: int = 0,
     world: int = 1,
+    skip_broken: bool = False,
+    between: Callable[[], None] = lambda: None,
 ) -> float | None:
     """The protocol's metric, percent, over all processes; ``None`` if no class occurs.
 
-    Leaves the model in eval mode.
+    Leaves the model in eval mode. ``skip_broken`` leaves out videos that cannot be decoded;
+    ``between`` is called after each batch.
     """
     protocol = model.entry.protocol
     own = list(range(rank, len(clips), world))
+    gather = collate_sound if skip_broken else collate
     loader: DataLoader[Sample] = DataLoader(
-        Subset(clips, own), batch_size=batch_size, num_workers=workers, collate_fn=collate
+        Subset(clips, own), batch_size=batch_size, num_workers=workers, collate_fn=gather
     )
     scores: list[Tensor] = []
     targets: list[Tensor] = []
@@ -77,9 +81,14 @@ def look(
         for batch in loader:
             if isinstance(batch, PtvHubError):
                 raise batch
+            between()
+            if batch is None:
+                continue
             scores.append(model(batch[0].to(device)).float().cpu())
             targets.append(batch[1])
     found = _gathered((_joined(scores), _joined(targets)), world)
+    if not any(len(s) for s, _ in found):
+        return None
     all_scores = np.concatenate([s for s, _ in found if len(s)])
     all_targets = np.concatenate([t for s, t in found if len(s)])
     if protocol.metric == "mean_average_precision":

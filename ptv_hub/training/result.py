@@ -49,6 +49,8 @@ class TrainingResult(Record):
     videos: int
     chance: float | None
     """Percent, of guessing among the classes; null for mAP."""
+    skipped: tuple[str, ...] = ()
+    """Videos that could not be decoded, or were removed, and that others took the place of."""
     control: float | None
     """The best model's value with the frames of each clip shuffled; null if not asked for."""
     digest: str

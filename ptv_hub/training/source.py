@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from ptv_hub.datasets.annotations import read_text
@@ -17,6 +16,7 @@ from ptv_hub.datasets.decoding import Failure
 from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import AnnotationMissing, DataError, UsageError
+from ptv_hub.training.holdout import held_out, held_out_by_0_1, shortfalls
 from ptv_hub.zoo.entry import Entry, FrameSampling, InputSpec
 
 Check = Literal["full", "open", "none"]
@@ -37,6 +37,12 @@ class Source:
     """Whether a sample is marked with what its own frames show, and not with all that its video
     shows (Charades)."""
     notes: tuple[str, ...] = ()
+    held_out: bool = False
+    """Whether ``val`` is a part of the training videos."""
+    earlier: tuple[tuple[Item, ...], tuple[Item, ...]] | None = None
+    """Both splits as version 0.1 held videos out: a run that it began goes on with these."""
+    removed: tuple[str, ...] = ()
+    """Videos that a run began with and that are no longer listed."""
 
     @property
     def num_marks(self) -> int | None:
@@ -47,8 +53,13 @@ class Source:
     @property
     def digest(self) -> str:
         """sha256 over ids and labels of both splits in order: a resumed run must find the same."""
-        rows = "\n".join(f"{item.id}\t{item.labels}" for item in (*self.train, *self.val))
-        return hashlib.sha256(f"{len(self.train)}\n{rows}".encode()).hexdigest()
+        return digest_of(self.train, self.val)
+
+
+def digest_of(train: Sequence[Item], val: Sequence[Item]) -> str:
+    """sha256 over ids and labels of two splits in order."""
+    rows = "\n".join(f"{item.id}\t{item.labels}" for item in (*train, *val))
+    return hashlib.sha256(f"{len(train)}\n{rows}".encode()).hexdigest()
 
 
 def read_source(
@@ -79,6 +90,8 @@ def read_source(
     data = Path(data).expanduser()
     if not data.exists():
         raise DataError("there is no such data folder", where=data)
+    if seed < 0:
+        raise UsageError("a seed is 0 or more", found=seed)
     if not 0 <= holdout < 1:
         raise UsageError("a part to hold out is from 0 to under 1", found=holdout)
     entry = _with_classes(entry, data, num_classes, labels)
@@ -86,13 +99,17 @@ def read_source(
     notes = list(train.notes)
     val = _val(entry, data, videos, train)
     train_items, val_items = train.items, val.items if val else ()
-    if not val and holdout > 0:
-        train_items, val_items = _held_out(train.items, holdout, seed)
+    earlier = None
+    held = not val and holdout > 0
+    if held:
+        train_items, val_items = held_out(train.items, holdout, seed)
+        earlier = held_out_by_0_1(train.items, holdout, seed)
         notes.append(f"{len(val_items)} of {len(train.items)} videos are held out to watch")
+    notes += shortfalls(entry, train_items, val_items, _class_folders(data))
     by_frame = isinstance(entry.input.sampling, FrameSampling) and train.dataset == "charades"
     if by_frame:
         _check_times(train)
-    return Source(entry, train_items, val_items, by_frame, tuple(notes))
+    return Source(entry, train_items, val_items, by_frame, tuple(notes), held, earlier)
 
 
 def _check_times(train: Listing) -> None:
@@ -178,19 +195,6 @@ def _val(entry: Entry, data: Path, videos: str | Path | None, train: Listing) ->
     return None if val.files == train.files else _usable(val, entry)
 
 
-def _held_out(
-    items: Sequence[Item], part: float, seed: int
-) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
-    """The items but for a random part, and that part, both in order."""
-    count = max(1, round(len(items) * part)) if len(items) > 1 else 0
-    order = np.random.default_rng([seed, len(items)]).permutation(len(items))
-    out = set(order[:count].tolist())
-    return (
-        tuple(item for i, item in enumerate(items) if i not in out),
-        tuple(item for i, item in enumerate(items) if i in out),
-    )
-
-
 class _Looks(Dataset[Failure | None]):
     def __init__(self, items: Sequence[Item], spec: InputSpec, depth: Depth) -> None:
         self._items, self._spec, self._depth = items, spec, depth
@@ -210,17 +214,20 @@ def check_videos(
     *,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Look at every video before a run begins.
+    skip_broken: bool = False,
+) -> list[tuple[Item, Failure]]:
+    """Look at every video before a run begins; those that cannot be used, if that is allowed.
 
     ``full`` decodes each to its end, ``open`` its first frame; ``progress(done, all)`` is
     called after each.
 
     Raises:
-        DataError: some cannot be used; the error names the first of them and what is wrong.
+        DataError: some cannot be used, or with ``skip_broken`` none can; the error names the
+            first of them and what is wrong.
     """
+    items = [item for item in items if not item.problem]  # removed since the run began
     if how == "none":
-        return
+        return []
     looks = _Looks(items, spec, _DEPTHS[how])
     loader: DataLoader[Failure | None] = DataLoader(looks, batch_size=None, num_workers=workers)
     broken: list[tuple[Item, Failure]] = []
@@ -229,10 +236,12 @@ def check_videos(
             broken.append((items[index], failure))
         if progress is not None:
             progress(index + 1, len(items))
-    if broken:
+    if broken and not (skip_broken and len(broken) < len(items)):
         raise DataError(
             f"{len(broken)} of {len(items)} videos cannot be used",
             where="; ".join(item.id for item, _ in broken[:5]) + ("; ..." if broken[5:] else ""),
             found=broken[0][1].error.replace("\n", ";"),
-            fix="repair or remove them; nothing was trained",
+            fix="repair or remove them, or let others take their place: --skip-broken; nothing "
+            "was trained",
         )
+    return broken

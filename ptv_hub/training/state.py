@@ -51,6 +51,8 @@ class Position(Record):
     """Processes."""
     started_from: str
     """Where the first weights came from."""
+    skipped: tuple[str, ...] = ()
+    """Videos that others took the place of so far, sorted."""
 
 
 def save(

@@ -29,7 +29,7 @@ class Recipe(Record):
     """Processes of a machine that the recipe was made for; torchrun says how many really run."""
     shards: Positive = 1
     """Machines that the recipe was made for."""
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0)] = 1
 
     base_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     policy: Literal["cosine", "steps_with_relative_lrs"] = "cosine"

@@ -338,3 +338,51 @@ def test_the_digest_is_of_ids_and_labels_wherever_videos_lie():
     changed = Listing("x", (*base.items[:2], Item("2", "/v/2", (7,))), ())
     assert base.digest == moved.digest != changed.digest
     assert base.digest != Listing("x", base.items[::-1], ()).digest
+
+
+def named(tmp_path, text, files=()):
+    for name in files:
+        (tmp_path / name).touch()
+    (tmp_path / "test.csv").write_text(text)
+    return read_listing(entry("x3d_xs"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ('"my video.mp4" 3', "my video.mp4"),
+        ("'my video.mp4' 3", "my video.mp4"),
+        ('"my video.mp4",3', "my video.mp4"),
+        ("'my video.mp4', 3", "my video.mp4"),
+        ('"my video.mp4" "3"', "my video.mp4"),
+        ('"a, b.mp4","3"', "a, b.mp4"),
+        ("a.mp4 '3'", "a.mp4"),
+        ("a.mp4 3 # good one", "a.mp4"),
+        ("a.mp4,3 # 12 of them", "a.mp4"),
+        ('"my video.mp4" 3 # "quoted"', "my video.mp4"),
+        ("take #2.mp4 3", "take #2.mp4"),
+        ("it's 'fine'.mp4 3", "it's 'fine'.mp4"),
+    ],
+)
+def test_quotes_and_remarks_in_lists(tmp_path, line, name):
+    (item,) = named(tmp_path, f"{line}\n").items
+    assert (item.id, item.labels, item.problem) == (name, (3,), None)
+
+
+def test_lines_of_remarks(tmp_path):
+    text = "# path label\n#a.mp4 1\n#1 goal.mp4 2\nb.mp4 3\n  # 17 of 20\n"
+    found = named(tmp_path, text, files=["#1 goal.mp4"])
+    assert [(item.id, item.labels) for item in found.items] == [
+        ("#1 goal.mp4", (2,)),
+        ("b.mp4", (3,)),
+    ]
+
+
+def test_one_video_by_two_spellings(tmp_path):
+    text = f"q.mp4 3\n./q.mp4 3\na/../q.mp4 3\n{tmp_path}/q.mp4 3\nr.mp4 1\n.//r.mp4 2\n"
+    found = named(tmp_path, text, files=["q.mp4"])
+    assert [(item.id, item.labels) for item in found.items] == [("q.mp4", (3,)), ("r.mp4", ())]
+    assert "two labels" in found.items[1].problem
+    assert any("3 lines repeat" in note for note in found.notes)
+    first = named(tmp_path, "./q.mp4 3\nq.mp4 3\n")
+    assert [item.id for item in first.items] == ["./q.mp4"]  # journals know it by this name

@@ -8,12 +8,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -28,6 +30,7 @@ from ptv_hub.errors import (
     KeyMismatch,
     TrainingError,
     UsageError,
+    VideoError,
     WriteError,
 )
 from ptv_hub.fetching.hub import entry
@@ -364,3 +367,166 @@ def test_motion_x3d_can_be_trained_again(tmp_path):
     assert model.entry.labels == CLASSES
     assert model.entry.pretrain is None
     assert not model.entry.demonstration
+
+
+# What goes wrong on the way
+
+
+def copy_of(videos, folder):
+    shutil.copytree(videos, folder)
+    return folder
+
+
+def first_trained(data):
+    """The video that the first epoch begins with."""
+    source = read_source(finetuning(entry("x3d_xs"), opts=SMALL).entry, data, num_classes="auto")
+    order = np.random.default_rng([0, 0]).permutation(len(source.train))
+    return source.train[int(order[0])]
+
+
+def test_a_broken_video_is_replaced_where_that_is_allowed(videos, tmp_path, caplog):
+    data = copy_of(videos, tmp_path / "data")
+    broken = first_trained(data)
+    Path(broken.video).write_bytes(b"not a video")
+    watched = next((data / "val").rglob("*.mp4"))
+    watched.write_bytes(b"not a video")
+    with pytest.raises(VideoError):
+        run(data, tmp_path / "refused")
+    with pytest.raises(DataError, match="--skip-broken") as caught:
+        run(data, tmp_path / "refused", check="open")
+    assert "2 of " in str(caught.value)
+    for check in ("none", "open"):
+        result = run(data, tmp_path / check, check=check, skip_broken=True)
+        assert result.skipped == (broken.id,)
+    assert broken.id in caplog.text
+    assert same(tmp_path / "none" / "last.pyth", tmp_path / "open" / "last.pyth")
+
+
+def test_what_takes_a_broken_videos_place_does_not_change_with_an_interruption(videos, tmp_path):
+    data = copy_of(videos, tmp_path / "data")
+    Path(first_trained(data).video).unlink()
+
+    class Ended(Exception):
+        pass
+
+    def end(now):
+        if now.kind == "step" and now.epoch == 1:
+            raise Ended
+
+    run(data, tmp_path / "whole", skip_broken=True)
+    options = {"skip_broken": True, "save_every_s": 0}
+    with pytest.raises(Ended):
+        run(data, tmp_path / "parts", report=end, **options)
+    result = run(data, tmp_path / "parts", **options)
+    assert len(result.skipped) == 1
+    assert same(tmp_path / "whole" / "last.pyth", tmp_path / "parts" / "last.pyth")
+
+
+def test_nothing_but_broken_videos_is_an_error(videos, tmp_path):
+    data = copy_of(videos, tmp_path / "data")
+    for path in (data / "train").rglob("*.mp4"):
+        path.write_bytes(b"not a video")
+    with pytest.raises(VideoError):
+        run(data, tmp_path / "run", skip_broken=True)
+
+
+def test_a_run_goes_on_with_a_list_from_which_videos_were_removed(videos, tmp_path, caplog):
+    data = copy_of(videos, tmp_path / "data")
+    run(data, tmp_path / "run", epochs=1, check="none")
+    checkpoint_before = (tmp_path / "run" / "last.pyth").read_bytes()
+    gone = first_trained(data)
+    Path(gone.video).unlink()
+    next((data / "val").rglob("*.mp4")).unlink()
+    resumed = {"SOLVER.MAX_EPOCH": 1}
+    result = run(data, tmp_path / "run", epochs=resumed["SOLVER.MAX_EPOCH"])
+    assert "2 videos were removed from the list since the run began" in caplog.text
+    assert result.videos == 5
+    added = data / "train" / Path(gone.id).parent / "new.mp4"
+    shutil.copy(next((data / "train").rglob("*.mp4")), added)
+    with pytest.raises(DataError, match="a run on other data") as caught:
+        run(data, tmp_path / "run", epochs=1)
+    assert "1 new" in caught.value.found
+    assert (tmp_path / "run" / "last.pyth").read_bytes() == checkpoint_before
+
+
+def test_removed_videos_are_replaced_by_others(videos, tmp_path):
+    """Whether the list lost a video or the file cannot be read, the same takes its place."""
+    one, two = (copy_of(videos, tmp_path / name) for name in ("one", "two"))
+    gone = first_trained(one).id
+
+    class Ended(Exception):
+        pass
+
+    def end(now):
+        raise Ended
+
+    for data in (one, two):
+        # Ended after the first step: the list and a checkpoint are written.
+        with pytest.raises(Ended):
+            run(data, tmp_path / f"run {data.name}", save_every_s=0, report=late(end))
+    (one / "train" / gone).unlink()
+    (two / "train" / gone).write_bytes(b"not a video")
+    removed = run(one, tmp_path / "run one")
+    broken = run(two, tmp_path / "run two", skip_broken=True)
+    assert removed.skipped == broken.skipped == (gone,)
+    assert same(tmp_path / "run one" / "last.pyth", tmp_path / "run two" / "last.pyth")
+
+
+def late(end):
+    """Called in the second step of a run."""
+
+    def report(now):
+        if now.kind == "step" and now.done == 2:
+            end(now)
+
+    return report
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_sigterm_writes_a_checkpoint_and_exits_with_143(videos, tmp_path, workers):
+    start_weights(tmp_path)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    # SMALL's own number of workers comes first; the last of two counts.
+    more = ("SOLVER.MAX_EPOCH", "8", "DATA_LOADER.NUM_WORKERS", str(workers))
+    arguments = [*command(videos, parts)]
+    at = arguments.index("--data")
+    arguments[at:at] = more
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (parts / "last.pyth").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGTERM)  # to its decoding processes, too
+    talk = process.communicate(timeout=120)[1]
+    assert process.returncode == 143, talk
+    assert "the same command goes on" in talk
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    arguments[arguments.index(str(parts))] = str(whole)
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert same(whole / "last.pyth", parts / "last.pyth")
+
+
+@pytest.mark.parametrize("way", [("--seed", "-1"), ("RNG_SEED", "-1")])
+def test_a_negative_seed_is_misuse(videos, tmp_path, way):
+    words = [way[0], way[1]] if way[0].startswith("--") else []
+    pairs = [] if words else ["--", *way]
+    done = CliRunner().invoke(
+        app,
+        ["finetune", "x3d_xs", "--data", str(videos), "-o", str(tmp_path / "r"), *words, *pairs],
+    )
+    assert done.exit_code in (1, 2)
+    assert not isinstance(done.exception, ValueError)
+    assert not (tmp_path / "r").exists()

@@ -183,7 +183,7 @@ def test_ssv2_without_validation_labels_holds_videos_out(tmp_path):
     (tmp_path / "something-something-v2-train.json").write_text(json.dumps(rows))
     source = read_source(ssv2, tmp_path, holdout=0.2)
     assert (len(source.train), len(source.val)) == (16, 4)
-    assert source.notes == ("4 of 20 videos are held out to watch",)
+    assert source.notes[0] == "4 of 20 videos are held out to watch"
 
 
 def test_held_out_videos_are_watched_and_not_trained_on(videos):
