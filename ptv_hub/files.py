@@ -81,6 +81,43 @@ def _runs(process: int) -> bool:
     return True
 
 
+def ready_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder, and those above it, and see that files can be written into it.
+
+    Asked before the work whose results are to go there, so that none of it is lost.
+
+    Raises:
+        WriteError: it cannot be made, or written into.
+    """
+    path = Path(path)
+    probe = path / f".ready.{os.getpid()}-{threading.get_ident()}.tmp"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(probe, "xb"):
+                pass
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise WriteError.because(error, path) from error
+    return path
+
+
+def ready_file(path: str | os.PathLike[str]) -> Path:
+    """Make the folder of a file that is to be written, and see that it can be.
+
+    Raises:
+        WriteError: it cannot be made, or written into; or a folder bears the file's name.
+    """
+    path = Path(path)
+    ready_folder(path.parent)
+    if path.is_dir():
+        raise WriteError(
+            "a file could not be written", where=path, found="a folder is in the place of the file"
+        )
+    return path
+
+
 def write_text(path: str | os.PathLike[str], text: str, *, fix: str | None = None) -> None:
     """Write a text file, UTF-8, whole or not at all. Raises as ``atomic_write``."""
     with atomic_write(path, fix=fix) as temporary:

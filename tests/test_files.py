@@ -1,4 +1,4 @@
-"""Folders for a while, which do not stay after whoever made them was killed."""
+"""Folders for a while, which do not stay; files that are to be written, seen to before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ptv_hub.files import scratch_folder
+from ptv_hub.errors import WriteError
+from ptv_hub.files import ready_file, ready_folder, scratch_folder
 from tests import ROOT
 
 KILLED = """
@@ -51,3 +52,27 @@ def test_that_of_a_killed_process_goes_with_the_next_one(place):
         assert own.is_dir()  # its process runs
         assert second != own
     assert sorted(place.iterdir()) == sorted(others)
+
+
+def test_parents_are_made_and_nothing_is_left(tmp_path):
+    assert ready_file(tmp_path / "a" / "b" / "c.bin") == tmp_path / "a" / "b" / "c.bin"
+    assert ready_folder(tmp_path / "d" / "e").is_dir()
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["a", "b", "d", "e"]
+    (tmp_path / "d" / "kept").write_text("kept")
+    ready_file(tmp_path / "d" / "kept")
+    assert (tmp_path / "d" / "kept").read_text() == "kept"
+
+
+def test_what_cannot_be_written_is_said_before(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(WriteError, match="could not be written") as caught:
+        ready_file(tmp_path / "file" / "below")
+    assert "a file" in caught.value.found
+    with pytest.raises(WriteError):
+        ready_folder(tmp_path / "file")
+    with pytest.raises(WriteError) as caught:
+        ready_file(tmp_path / "folder")
+    assert "a folder is in the place" in caught.value.found
+    with pytest.raises(WriteError):
+        ready_folder("/proc/nothing/here")  # a folder of the system's that takes no files

@@ -12,6 +12,7 @@ import typer
 from ptv_hub.cli.options import Data, DatasetName, Json, Limit, Strict, Videos, Workers, part
 from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import tell
+from ptv_hub.files import ready_file, ready_folder
 
 if TYPE_CHECKING:
     from ptv_hub.datasets.check import CheckedVideo, DataCheck
@@ -54,6 +55,8 @@ def check(
     from ptv_hub.datasets.reading import read_listing
 
     item = _of_dataset(name)
+    if write is not None:
+        ready_file(write)
     listing = part(read_listing(item, data, videos=videos), limit, None, 0)
     with _bar(len(listing.items)) as bar:
         found = checked(
@@ -92,6 +95,7 @@ def extract(
     from ptv_hub.datasets.reading import read_listing
 
     item = _of_dataset(name)
+    ready_folder(out)
     listing = part(read_listing(item, data, videos=videos), limit, None, 0)
     with _bar(len(listing.items)) as bar:
         found = extracted(item, listing, out, workers=_cores(workers), on_video=bar.update)

@@ -30,6 +30,7 @@ from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import tell
 from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import ConfigError, UsageError
+from ptv_hub.files import ready_folder
 
 if TYPE_CHECKING:
     from ptv_hub.evaluation.result import EvalResult
@@ -146,6 +147,7 @@ def evaluate(
     for note in listing.notes:
         tell(f"note: {note}")
     folder = out or Path(f"eval-{file_name(item.name)}")
+    ready_folder(folder)
     machine = Machine(device=device, backend=backend, dtype=dtype)
     try:
         found = run(

@@ -30,6 +30,7 @@ from ptv_hub.cli.talk import tell
 from ptv_hub.cli.videos import Across, DecodingWorkers, Shard, VideoList, VideoRun, across_videos
 from ptv_hub.cli.which_model import asked_with_videos
 from ptv_hub.errors import UsageError
+from ptv_hub.files import ready_folder
 
 if TYPE_CHECKING:
     from ptv_hub.inference.feature_files import FileKind
@@ -172,6 +173,7 @@ def features(
     wish, kind = _wish(wanted.to_run, recipe, taken, lying, views, clip_sampling)
     kind = replace(kind, format=format or kind.format, dtype=dtype or kind.dtype)
     kind.check()
+    ready_folder(out)
     going = VideoRun(words, listed)
     share = going.share(workers, shard)
     model, digest = _loaded(wanted.to_run, wanted.weights, device, threads, backend)

@@ -30,7 +30,7 @@ from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import tell
 from ptv_hub.cli.videos import Across, DecodingWorkers, Shard, VideoList, VideoRun, across_videos
 from ptv_hub.cli.which_model import asked_with_videos
-from ptv_hub.errors import UsageError
+from ptv_hub.errors import PtvHubError, UsageError
 
 if TYPE_CHECKING:
     from ptv_hub.cli.which_model import Asked
@@ -112,12 +112,10 @@ def predict(
 
         ptv-hub predict --config X3D_M.yaml dancing.mp4 TEST.NUM_SPATIAL_CROPS 1
     """
-    from ptv_hub.inference.timeline import FORMATS
+    from ptv_hub.inference.timeline import ready_to_draw
 
     if json + jsonl + csv > 1:
         raise UsageError("one format at a time", expected="--json, --jsonl or --csv")
-    if plot is not None and plot.suffix.lower() not in FORMATS:
-        raise UsageError("a picture of another kind", where=plot, expected=" or ".join(FORMATS))
     if backend is None and dtype != "fp32":
         raise UsageError("--dtype is for a backend", found=dtype, fix="--backend torch")
     wanted, words = asked_with_videos(name, videos, config=config, weights=weights)
@@ -127,6 +125,8 @@ def predict(
     share = going.share(workers, shard)
     if plot is not None and len(going.videos) > 1:
         raise UsageError("a picture is of one video", found=f"{len(going.videos)} videos")
+    if plot is not None:
+        ready_to_draw(plot)
     work = _work(
         wanted,
         _Asked(views, clip_sampling, top_k, threshold, timeline or plot is not None),
@@ -141,7 +141,10 @@ def predict(
         assert done.made is not None
         told.add(done.made.result)
         if plot is not None:
-            _draw(done.made.result, done.video.source, plot, fps, allow_broken)
+            try:
+                _draw(done.made.result, done.video.source, plot, fps, allow_broken)
+            except PtvHubError as error:  # the labels are there all the same
+                going.undrawn(error)
     told.end(going.failures)
     going.end(out)
 

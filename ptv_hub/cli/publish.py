@@ -12,6 +12,7 @@ from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import tell, tell_lines
 from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import UsageError
+from ptv_hub.files import ready_file
 
 if TYPE_CHECKING:
     from ptv_hub.publish.upload import Pushed
@@ -159,6 +160,9 @@ def export(
     from ptv_hub.weights.load import load
 
     format_of(to).require()  # before anything is fetched
+    if out is not None:
+        format_of(to).check_suffix(out)
+        ready_file(out)
     wanted = asked(name, opts, config=config, weights=weights)
     _tell_licence(wanted.entry)
     model = load(wanted.to_run, weights=wanted.weights)

@@ -293,10 +293,11 @@ class _Way:
 
 
 def _run(settings: Config, source: Source, weights: str | None, way: _Way, *, json: bool) -> None:
-    from ptv_hub.files import write_text
+    from ptv_hub.files import ready_folder, write_text
     from ptv_hub.training.engine import train
     from ptv_hub.zoo.pyslowfast import to_yaml
 
+    ready_folder(settings.paths.output)  # before anything is fetched or looked at
     talk = Talk()
     talk.begin(settings, source)
     settings = settings.model_copy(update={"entry": source.entry})

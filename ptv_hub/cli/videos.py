@@ -60,6 +60,7 @@ class VideoRun:
 
         self.videos: list[Found] = []
         self.failures: list[dict[str, object]] = []
+        self._undrawn = False
         for word in [*words, *_lines(listed)]:
             try:
                 self.videos += find(word)
@@ -93,8 +94,13 @@ class VideoRun:
         tell_lines(f"ptv-hub: {error}")
         self.failures.append({"video": name, "error": error, "predictions": []})
 
+    def undrawn(self, error: PtvHubError) -> None:
+        """A picture of what was found could not be drawn; what was found stands."""
+        tell_lines(f"ptv-hub: {error}")
+        self._undrawn = True
+
     def end(self, out: Path | None = None) -> None:
-        """Exit with 1 if a video could not be done.
+        """Exit with 1 if a video, or its picture, could not be done.
 
         Of several ranks the first does, when all are through, for those of all: torchrun ends
         every rank as soon as one exits with another code than 0.
@@ -109,6 +115,7 @@ class VideoRun:
                 raise typer.Exit(1)
         if self.failures:
             tell(f"{len(self.failures)} could not be done")
+        if self.failures or self._undrawn:
             raise typer.Exit(1)
 
 

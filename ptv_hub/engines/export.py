@@ -18,7 +18,8 @@ from ptv_hub._version import __version__
 from ptv_hub.engines.export_formats import Format, format_of
 from ptv_hub.engines.export_graph import Graph, Options, example, trace
 from ptv_hub.engines.optimized import DTYPES
-from ptv_hub.errors import ExportError, PtvHubError, UsageError, WriteError
+from ptv_hub.errors import ExportError, PtvHubError, WriteError
+from ptv_hub.files import ready_file
 from ptv_hub.models.builders import VideoModel, activated
 from ptv_hub.models.digest import digest
 from ptv_hub.zoo.entry import Record
@@ -105,14 +106,8 @@ def export(
 
 def _target(model: VideoModel, target: Format, out: str | os.PathLike[str] | None) -> Path:
     out = Path(out if out is not None else f"{file_name(model.entry.name)}{target.suffix}")
-    if out.suffix != target.suffix:
-        raise UsageError(
-            f"the suffix of a {target.name} file is another one",
-            where=out,
-            expected=target.suffix,
-            found=out.suffix or "no suffix",
-        )
-    return out
+    target.check_suffix(out)
+    return ready_file(out)
 
 
 def _refuse_other_scores(difference: float, graph: Graph, target: Format) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from ptv_hub.engines.export_graph import Graph
-from ptv_hub.errors import MissingExtra, UnknownName
+from ptv_hub.errors import MissingExtra, UnknownName, UsageError
 
 if TYPE_CHECKING:
     import onnx
@@ -48,6 +48,16 @@ class Format:
             if find_spec(package) is None:
                 assert self.extra is not None
                 raise MissingExtra(package, self.extra, needed_for=f"export to {self.name}")
+
+    def check_suffix(self, out: Path) -> None:
+        """Raises: UsageError, if files of this format end in another way."""
+        if out.suffix != self.suffix:
+            raise UsageError(
+                f"the suffix of a {self.name} file is another one",
+                where=out,
+                expected=self.suffix,
+                found=out.suffix or "no suffix",
+            )
 
 
 def format_of(name: str) -> Format:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ptv_hub.errors import MissingExtra, UsageError
-from ptv_hub.files import atomic_write
+from ptv_hub.files import atomic_write, ready_file
 from ptv_hub.html import Html, element, image, page, table
 from ptv_hub.inference.predict import Moment, Prediction
 from ptv_hub.inference.video import Source, open_video
@@ -62,6 +62,19 @@ def draw_timeline(
     data = _png(prediction, strip) if suffix == ".png" else _page(prediction, strip).encode()
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
+
+
+def ready_to_draw(path: Path) -> None:
+    """See that a picture can be drawn under this name, before what it shows is computed.
+
+    Raises:
+        UsageError, MissingExtra, WriteError: as ``draw_timeline``.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError("a picture of another kind", where=path, expected=" or ".join(FORMATS))
+    if path.suffix.lower() == ".png":
+        _matplotlib()
+    ready_file(path)
 
 
 def _strip(video: Source, duration: float, fps: float | None, allow_broken: bool) -> list[Any]:

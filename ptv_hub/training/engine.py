@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 
 from ptv_hub._version import __version__
 from ptv_hub.environment import versions
-from ptv_hub.errors import DataError, UsageError, WriteError
-from ptv_hub.files import sha256_of
+from ptv_hub.errors import DataError, UsageError
+from ptv_hub.files import ready_folder, sha256_of
 from ptv_hub.models.builders import build
 from ptv_hub.models.digest import digest
 from ptv_hub.training.clips import Batches, Replaced, Sample, TrainingClips, collate
@@ -238,10 +238,7 @@ class _Run:
         return epochs
 
     def _make_output(self) -> None:
-        try:
-            self.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WriteError.because(error, self.output) from error
+        ready_folder(self.output)
 
     def _origin(self) -> str:
         return "pytorchvideo's initial weights" if self.weights is None else str(self.weights)
@@ -335,7 +332,7 @@ class _Run:
             last_value=position.last,
             best_value=position.best,
             best_epoch=position.best_epoch,
-            videos=len(self.source.val),
+            videos=sum(not item.problem for item in self.source.val),
             chance=None if self.source.num_marks else 100.0 / entry.num_classes,
             skipped=position.skipped,
             control=shuffled,

@@ -15,6 +15,7 @@ from ptv_hub._version import __version__
 from ptv_hub.containers.kind import Format
 from ptv_hub.errors import UnknownName, UsageError, WriteError
 from ptv_hub.fetching.hub import entry
+from ptv_hub.files import ready_file
 from ptv_hub.models.builders import build
 from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.checkpoint import Checkpoint
@@ -161,6 +162,7 @@ def _require_target(out: Path) -> None:
         )
     if out.is_dir():
         raise WriteError("the target is a folder", where=out, fix="name a file")
+    ready_file(out)
 
 
 def _written(

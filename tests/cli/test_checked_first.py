@@ -1,0 +1,98 @@
+"""What could be checked first is: no video is decoded for what cannot be kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ptv_hub.cli import app
+from ptv_hub.errors import MissingExtra, PtvHubError, WriteError
+from ptv_hub.inference import timeline
+from ptv_hub.inference.container import EncodedVideo
+from tests import GOLDEN
+
+VIDEO = str(GOLDEN / "videos" / "short_15fps_1s.mp4")
+
+
+@pytest.fixture
+def weights(drawn):
+    return str(drawn("x3d_xs"))
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """No video is opened."""
+
+    def opened(*_: object) -> None:
+        raise AssertionError("a video was opened")
+
+    monkeypatch.setattr(EncodedVideo, "__init__", opened)
+
+
+def asked(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+LIST = f"--data {GOLDEN}/kinetics --videos {GOLDEN}/videos"
+COMMANDS = {
+    "predict": f"predict x3d_xs {VIDEO} --plot {{}}/a.html --weights WEIGHTS",
+    "features": f"features x3d_xs {VIDEO} -o {{}}/a --weights WEIGHTS",
+    "eval": f"eval x3d_xs {LIST} --out {{}}/a --weights WEIGHTS",
+    "check": f"data check x3d_xs {LIST} --write {{}}/a.csv",
+    "extract": f"data extract slow_r50_ssv2 --data {GOLDEN}/ssv2 --out {{}}/a",
+    "finetune": f"finetune x3d_xs --data {GOLDEN}/kinetics/test.csv --videos {GOLDEN}/videos "
+    "-o {}/a --batch-size 1 --num-classes 400 --weights WEIGHTS",
+    "export": "export x3d_xs --to torch-export -o {}/a.pt2 --weights WEIGHTS",
+    "convert": "convert WEIGHTS --to official -o {}/a.safetensors",
+}
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_a_place_that_cannot_be_written(command, tmp_path, weights, no_work):
+    (tmp_path / "file").touch()
+    words = COMMANDS[command].format(tmp_path / "file").replace("WEIGHTS", weights).split()
+    done = asked(*words)
+    assert isinstance(done.exception, WriteError), done.exception
+
+
+def test_extras_formats_and_stages(tmp_path, weights, no_work, monkeypatch):
+    def missing() -> None:
+        raise MissingExtra("matplotlib", "plot", needed_for="a PNG of the timeline")
+
+    monkeypatch.setattr(timeline, "_matplotlib", missing)
+    with_weights = ("x3d_xs", VIDEO, "--weights", weights)
+    for words in (
+        ("predict", *with_weights, "--plot", tmp_path / "a.png"),
+        ("predict", *with_weights, "--plot", tmp_path / "a.gif"),
+        ("features", *with_weights, "-o", tmp_path, "--stage", "stage9"),
+        ("features", *with_weights, "-o", tmp_path, "--maps"),
+        ("export", "x3d_xs", "--weights", weights, "--to", "torch-export", "-o", tmp_path / "a.x"),
+    ):
+        assert isinstance(asked(*words).exception, PtvHubError), words
+
+
+def test_parents_of_outputs_are_made(tmp_path, weights):
+    plot = tmp_path / "new" / "folders" / "a.html"
+    words = ("predict", "x3d_xs", VIDEO, "--weights", weights, "--views", "1x1", "--plot", plot)
+    done = asked(*words, "--json")
+    assert done.exit_code == 0, done.output
+    assert plot.is_file()
+    target = tmp_path / "more" / "a.safetensors"
+    assert asked("convert", weights, "--to", "official", "-o", target).exit_code == 0
+    assert target.is_file()
+
+
+def test_labels_are_printed_even_if_the_picture_fails(tmp_path, weights, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise WriteError("a file could not be written", found="the disk is full")
+
+    monkeypatch.setattr(timeline, "draw_timeline", full)
+    words = ("predict", "x3d_xs", VIDEO, "--weights", weights, "--views", "1x1", "--json")
+    done = asked(*words, "--plot", tmp_path / "a.html")
+    assert done.exit_code == 1
+    assert len(json.loads(done.stdout)[0]["predictions"]) == 5
+    assert "the disk is full" in done.stderr
+    assert not Path(tmp_path / "a.html").exists()
