@@ -377,6 +377,10 @@ def copy_of(videos, folder):
     return folder
 
 
+def files_of(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 def first_trained(data, epoch=0):
     """The video that an epoch begins with."""
     source = read_source(finetuning(entry("x3d_xs"), opts=SMALL).entry, data, num_classes="auto")
@@ -388,7 +392,7 @@ def test_a_broken_video_is_replaced_where_that_is_allowed(videos, tmp_path, capl
     data = copy_of(videos, tmp_path / "data")
     broken = first_trained(data)
     Path(broken.video).write_bytes(b"not a video")
-    watched = next((data / "val").rglob("*.mp4"))
+    watched = files_of(data / "val")[0]
     watched.write_bytes(b"not a video")
     with pytest.raises(VideoError):
         run(data, tmp_path / "refused")
@@ -424,7 +428,7 @@ def test_what_takes_a_broken_videos_place_does_not_change_with_an_interruption(v
 
 def test_nothing_but_broken_videos_is_an_error(videos, tmp_path):
     data = copy_of(videos, tmp_path / "data")
-    for path in (data / "train").rglob("*.mp4"):
+    for path in files_of(data / "train"):
         path.write_bytes(b"not a video")
     with pytest.raises(VideoError):
         run(data, tmp_path / "run", skip_broken=True)
@@ -436,12 +440,12 @@ def test_a_run_goes_on_with_a_list_from_which_videos_were_removed(videos, tmp_pa
     checkpoint_before = (tmp_path / "run" / "last.pyth").read_bytes()
     gone = first_trained(data)
     Path(gone.video).unlink()
-    next((data / "val").rglob("*.mp4")).unlink()
+    files_of(data / "val")[0].unlink()
     result = run(data, tmp_path / "run", epochs=1)
     assert "2 videos were removed from the list since the run began" in caplog.text
     assert result.videos == 5
-    added = data / "train" / Path(gone.id).parent / "new.mp4"
-    shutil.copy(next((data / "train").rglob("*.mp4")), added)
+    added = data / "train" / Path(gone.id).with_stem("new")
+    shutil.copy(files_of(data / "train")[0], added)
     with pytest.raises(DataError, match="a run on other data") as caught:
         run(data, tmp_path / "run", epochs=1)
     assert "1 new" in caught.value.found
