@@ -22,32 +22,42 @@ if TYPE_CHECKING:
     from ptv_hub.engines.optimized import optimize as optimize
     from ptv_hub.errors import PtvHubError as PtvHubError
     from ptv_hub.evaluation.loop import evaluate as evaluate
-    from ptv_hub.fetching.hub import entry as entry
+    from ptv_hub.fetching.artifacts import fetch as fetch
     from ptv_hub.inference.features import features as features
     from ptv_hub.inference.predict import predict as predict
+    from ptv_hub.inference.speed import bench as bench
     from ptv_hub.inference.transforms import transform as transform
     from ptv_hub.models.digest import digest as digest
+    from ptv_hub.publish.export import export as export
+    from ptv_hub.publish.push import push as push
+    from ptv_hub.training.finetune import finetune as finetune
     from ptv_hub.verification.walk import verify as verify
     from ptv_hub.weights.convert import convert as convert
     from ptv_hub.weights.identify import identify as identify
     from ptv_hub.weights.load import load as load
+    from ptv_hub.weights.named import entry as entry
     from ptv_hub.zoo.manifest import list_models as list_models
     from ptv_hub.zoo.manifest_file import read_manifest as read_manifest
     from ptv_hub.zoo.pyslowfast import from_config as from_config
 
 _HOMES = {
     "PtvHubError": "errors",
+    "bench": "inference.speed",
     "convert": "weights.convert",
     "digest": "models.digest",
-    "entry": "fetching.hub",
+    "entry": "weights.named",
     "evaluate": "evaluation.loop",
+    "export": "publish.export",
     "features": "inference.features",
+    "fetch": "fetching.artifacts",
+    "finetune": "training.finetune",
     "from_config": "zoo.pyslowfast",
     "identify": "weights.identify",
     "list_models": "zoo.manifest",
     "load": "weights.load",
     "optimize": "engines.optimized",
     "predict": "inference.predict",
+    "push": "publish.push",
     "read_manifest": "zoo.manifest_file",
     "transform": "inference.transforms",
     "verify": "verification.walk",

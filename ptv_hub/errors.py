@@ -15,8 +15,10 @@ PtvHubError
 │   ├── LayoutError        keys of no layout, of two layouts, or colliding ones
 │   │   ├── Inexpressible  a network that is known and has no equal here
 │   │   └── Undecided      keys and shapes of several networks, and nothing says which
-│   └── KeyMismatch        keys or shapes that are not those of the model
+│   ├── KeyMismatch        keys or shapes that are not those of the model
+│   └── OtherWeights       of the same keys and shapes, but another model's, or said to be
 ├── FetchError             a file that could not be brought here
+│   ├── NoServer           no address for the server's name: there is no network
 │   ├── OfflineError       not in the cache, and the network may not be used
 │   └── HashMismatch       the bytes are not those that were published or pinned
 ├── VideoError             a video, or a folder of frames, that cannot be decoded
@@ -85,7 +87,9 @@ class PtvHubError(Exception):
             "to do": self.fix,
         }
         lines = [
-            f"  {label + ':':<9} {_line(fact)}" for label, fact in facts.items() if fact is not None
+            f"  {label + ':':<9} " + ("\n" + 12 * " ").join(map(_line, str(fact).split("\n")))
+            for label, fact in facts.items()
+            if fact is not None
         ]
         return "\n".join([_line(self.what), *lines])
 
@@ -235,8 +239,16 @@ class KeyMismatch(CheckpointError):
         super().__init__(what, **facts)
 
 
+class OtherWeights(CheckpointError):
+    """Weights that fit the model and are another's, as is proven or as the file says."""
+
+
 class FetchError(PtvHubError):
     """A file that could not be brought here."""
+
+
+class NoServer(FetchError):
+    """The name of a server has no address here: no network, or no such server."""
 
 
 class OfflineError(FetchError):

@@ -8,7 +8,7 @@ import platform
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -116,6 +116,31 @@ def ready_file(path: str | os.PathLike[str]) -> Path:
             "a file could not be written", where=path, found="a folder is in the place of the file"
         )
     return path
+
+
+def refuse_existing(
+    path: str | os.PathLike[str],
+    overwrite: bool,
+    *,
+    sources: Iterable[str | os.PathLike[str]] = (),
+) -> None:
+    """That nobody's file is lost to one that is to be written; asked before the work is done.
+
+    Raises:
+        WriteError: it is one of the sources, whatever is said; or it is there, and ``overwrite``
+            was not said.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
+    if any(os.path.exists(source) and path.samefile(source) for source in sources):
+        raise WriteError("a file would be written onto its own source", where=path)
+    if not overwrite:
+        raise WriteError(
+            "there is such a file",
+            where=path,
+            fix="--overwrite, in Python overwrite=True, replaces it; or give another name",
+        )
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, fix: str | None = None) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
 from ptv_hub.cli.options import (
     ADVANCED,
+    AnyWeights,
     BatchViews,
     ConfigFile,
     Device,
@@ -19,13 +19,8 @@ from ptv_hub.cli.options import (
     Threads,
 )
 from ptv_hub.cli.tables import print_json, print_table
-from ptv_hub.cli.talk import tell, tell_error
+from ptv_hub.cli.talk import tell
 from ptv_hub.cli.which_model import asked
-from ptv_hub.errors import PtvHubError, UsageError
-
-if TYPE_CHECKING:
-    from ptv_hub.engines.measure import Case
-    from ptv_hub.models.builders import VideoModel
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +43,7 @@ def bench(
     ] = None,
     batch_views: BatchViews = 3,
     calls: Annotated[int, typer.Option(min=1, help="Calls to measure, after the first.")] = 10,
-    device: Device = "cpu",
+    device: Device = "auto",
     threads: Threads = None,
     keep_memory: Annotated[
         bool,
@@ -58,9 +53,12 @@ def bench(
         ),
     ] = True,
     weights: Annotated[
-        Path | None,
-        typer.Option(help="A local file. [default: drawn weights, which are as fast]"),
+        str | None,
+        typer.Option(
+            help="A file, folder, run, address or name. [default: drawn weights, which are as fast]"
+        ),
     ] = None,
+    any_weights: AnyWeights = False,
     json: Json = False,
 ) -> None:
     """Measure how fast a model runs here: views a second, latency, memory, first call.
@@ -76,73 +74,37 @@ def bench(
 
         ptv-hub bench --config X3D_M.yaml DATA.TEST_CROP_SIZE 312
     """
-    from ptv_hub.engines.machine import Machine
-    from ptv_hub.engines.measure import Case
-    from ptv_hub.weights.load import load
+    from ptv_hub.inference.speed import bench as run
 
-    backends = _backends(backend, device)
     wanted = asked(name, opts, config=config, weights=weights, needs_weights=False)
-    if wanted.weights is not None:
-        model = load(wanted.to_run, weights=wanted.weights)
-    else:
-        model = load(wanted.to_run, pretrained=False)
-        _draw(model)
-    cases = [
-        Case(Machine(device, threads, one, kind, keep_memory), batch_views, calls)
-        for one in backends
-        for kind in (dtype if dtype and one is not None else ["fp32"])
-    ]
-    rows = _measured(model, cases)
+
+    def told(line: str) -> None:
+        tell(line)
+
+    found = run(
+        wanted.to_run,
+        backend or None,
+        dtype or ("fp32",),
+        weights=wanted.weights,
+        any_weights=any_weights,
+        batch_views=batch_views,
+        calls=calls,
+        device=device,
+        threads=threads,
+        keep_memory=keep_memory,
+        report=told,
+    )
     if json:
-        print_json({"model": model.entry.name, "device": device, "rows": rows})
-    elif rows:
-        _print(model.entry.name, rows)
-    raise typer.Exit(int(len(rows) < len(cases)))
+        told_of = {"model": found.model, "device": found.device, "weights": found.weights}
+        print_json({**told_of, "rows": found.rows})
+    elif found.rows:
+        if found.weights != "drawn":
+            told(found.weights)
+        _print(found.model, found.rows)
+    raise typer.Exit(int(bool(found.failures)))
 
 
-_EAGER = "eager"
-"""The model as it was loaded: no backend."""
-
-
-def _backends(names: list[str] | None, device: str) -> list[str | None]:
-    """Those asked for, or all that can be used here but the one that takes long to compile."""
-    from ptv_hub.engines.optimized import BACKENDS, installed
-
-    known = (_EAGER, *BACKENDS)
-    for name in names or ():
-        if name not in known:
-            raise UsageError("no such backend", expected=", ".join(known), found=name)
-    quick = [name for name in installed(device.split(":")[0]) if name != "compile"]
-    return [None if name == _EAGER else name for name in names or [_EAGER, *quick]]
-
-
-def _measured(model: VideoModel, cases: list[Case]) -> list[dict[str, Any]]:
-    """A row for each case that could be measured, with the difference from the first's scores."""
-    from ptv_hub.engines.measure import measure
-
-    rows: list[dict[str, Any]] = []
-    reference = None
-    for case in cases:
-        backend, dtype = case.machine.backend or _EAGER, case.machine.dtype
-        tell(f"{backend} {dtype} ...")
-        try:
-            found = asdict(measure(model, case))
-        except PtvHubError as error:
-            tell_error(error)
-            continue
-        scores = found.pop("scores")
-        reference = reference or scores
-        difference = max(
-            abs(a - b)
-            for row, first in zip(scores, reference, strict=True)
-            for a, b in zip(row, first, strict=True)
-        )
-        told = {"backend": backend, "dtype": dtype, "batch_views": case.batch_views}
-        rows.append({**told, **found, "difference": difference})
-    return rows
-
-
-def _print(name: str, rows: list[dict[str, object]]) -> None:
+def _print(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     titles = {
         "views_per_second": "views/s",
         "median_ms": "median ms",
@@ -169,22 +131,3 @@ def _print(name: str, rows: list[dict[str, object]]) -> None:
         right=[*titles.values(), "difference"],
         title=f"{name}, {rows[0]['batch_views']} views at once",
     )
-
-
-def _draw(model: VideoModel) -> None:
-    """Numbers as after training: with the initial ones every score is the same."""
-    import torch
-
-    draw = torch.Generator().manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm3d):
-            assert module.running_var is not None
-            module.weight.data.uniform_(0.3, 0.7, generator=draw)
-            module.running_var.uniform_(0.5, 1.5, generator=draw)
-    spec = model.entry.input
-    side = 32 * -(-spec.train_crop_size // 32)
-    clip = torch.randn((1, 3, spec.num_frames, side, side), generator=draw)
-    head: torch.nn.Linear = model.blocks[-1].proj  # type: ignore[assignment]
-    with torch.inference_mode():
-        spread = float(model(clip).std())
-    head.weight.data.mul_(2 / max(spread, 1e-30))

@@ -11,9 +11,11 @@ import typer
 from ptv_hub.cli.loading import load_on
 from ptv_hub.cli.options import (
     ADVANCED,
+    AnyWeights,
     Backend,
     ClipSampling,
     ConfigFile,
+    Device,
     Dtype,
     Json,
     Limit,
@@ -21,9 +23,10 @@ from ptv_hub.cli.options import (
     OptionalData,
     Opts,
     Strict,
+    ValidationSet,
     Videos,
     Views,
-    WeightsFile,
+    Weights,
     part,
 )
 from ptv_hub.cli.tables import print_json, print_table
@@ -46,7 +49,8 @@ def evaluate(
     config: ConfigFile = None,
     data: OptionalData = None,
     videos: Videos = None,
-    weights: WeightsFile = None,
+    weights: Weights = None,
+    any_weights: AnyWeights = False,
     views: Views = None,
     clip_sampling: ClipSampling = None,
     out: Annotated[
@@ -69,9 +73,7 @@ def evaluate(
             rich_help_panel=ADVANCED,
         ),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; cuda where there is one if not given.")
-    ] = None,
+    device: Device = "auto",
     backend: Backend = None,
     dtype: Dtype = "fp32",
     limit: Limit = None,
@@ -79,6 +81,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Only N videos, drawn at random.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of --sample.", rich_help_panel=ADVANCED)] = 0,
+    validation_set: ValidationSet = False,
     keep_views: Annotated[
         bool,
         typer.Option(
@@ -151,7 +154,7 @@ def evaluate(
     machine = Machine(device=device, backend=backend, dtype=dtype)
     try:
         found = run(
-            load_on(machine, item, wanted.weights),
+            load_on(machine, item, wanted.weights, any_weights=any_weights),
             listing,
             protocol,
             out=folder,
@@ -159,6 +162,7 @@ def evaluate(
             workers=max(1, (os.cpu_count() or 2) // 2) if workers is None else workers,
             dtype=dtype,
             keep_views=keep_views,
+            validation_set=validation_set,
             progress=True,
         )
     except KeyboardInterrupt:
@@ -219,7 +223,7 @@ def _print_tables(result: EvalResult) -> None:
     found = numbers(result)
     head = f"{title(result)}: {result.counts.scored} of {result.counts.listed} videos scored"
     print_table(found.columns, found.rows, right=found.right, title=head)
-    rows = [("not comparable", reason) for reason in result.differs]
+    rows = [("not comparable", reason) for reason in (*result.differs, *result.apart)]
     rows += [("bear in mind", caution) for caution in result.cautions]
     rows += [
         ("failed", f"{count}: {reason}") for reason, count in result.failures_by_reason.items()

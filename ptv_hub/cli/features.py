@@ -13,6 +13,7 @@ from ptv_hub.cli.loading import load_on
 from ptv_hub.cli.options import (
     ADVANCED,
     AllowBroken,
+    AnyWeights,
     Backend,
     BatchViews,
     ClipSampling,
@@ -33,6 +34,7 @@ from ptv_hub.errors import UsageError
 from ptv_hub.files import ready_folder
 
 if TYPE_CHECKING:
+    from ptv_hub.cli.which_model import Asked
     from ptv_hub.inference.feature_files import FileKind
     from ptv_hub.inference.features import Features, Wish
     from ptv_hub.inference.windows import Windows
@@ -130,13 +132,14 @@ def features(
         typer.Option(help="Of the numbers in the files. [default: fp32, or the recipe's]"),
     ] = None,
     weights: Weights = None,
+    any_weights: AnyWeights = False,
     views: Views = None,
     clip_sampling: ClipSampling = None,
     allow_broken: AllowBroken = False,
     workers: DecodingWorkers = None,
     shard: Shard = "1/1",
     across: Across = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     threads: Threads = None,
     backend: Backend = None,
     batch_views: BatchViews = 1,
@@ -176,7 +179,7 @@ def features(
     ready_folder(out)
     going = VideoRun(words, listed)
     share = going.share(workers, shard)
-    model, digest = _loaded(wanted.to_run, wanted.weights, device, threads, backend)
+    model, digest = _loaded(wanted, device, threads, backend, any_weights)
     work = Extracting(
         model,
         wish,
@@ -277,7 +280,7 @@ def _stage(stage: str | None, maps: bool) -> tuple[str, ...]:
 
 
 def _loaded(
-    item: Entry, weights: Path | None, device: str, threads: int | None, backend: str | None
+    wanted: Asked, device: str, threads: int | None, backend: str | None, any_weights: bool
 ) -> tuple[ActionModel, str]:
     """The model, and its weights' digest; on a backend it is one that gives its embedding."""
     from ptv_hub.engines.machine import Machine
@@ -286,7 +289,8 @@ def _loaded(
     from ptv_hub.models.digest import digest
     from ptv_hub.models.stages import without_classifier
 
-    model = load_on(Machine(device=device, threads=threads), item, weights)
+    machine = Machine(device=device, threads=threads)
+    model = load_on(machine, wanted.to_run, wanted.weights, any_weights=any_weights)
     assert isinstance(model, VideoModel)
     known = digest(model.state_dict())
     if backend is None:

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from ptv_hub.zoo.entry import Entry
 
 
-def load_on(machine: Machine, item: Entry, weights: Path | None) -> ActionModel:
+def load_on(
+    machine: Machine, item: Entry, weights: Path | None, *, any_weights: bool = False
+) -> ActionModel:
     """The entry's model with its own weights, or those of a file, on this machine.
+
+    What is not known of the weights is said on stderr, once.
 
     Raises:
         PtvHubError: as ``load``, ``usable_device`` and ``optimize``.
@@ -24,7 +28,10 @@ def load_on(machine: Machine, item: Entry, weights: Path | None) -> ActionModel:
     from ptv_hub.weights.load import load
 
     usable_device(machine.device)  # before anything is fetched
-    model = run_on(load(item, weights=weights), machine)
+    loaded = load(item, weights=weights, any_weights=any_weights)
+    if loaded.origin is not None and loaded.origin.doubt is not None:
+        tell(loaded.origin.doubt)
+    model = run_on(loaded, machine)
     if isinstance(model, OptimizedModel) and model.trials:
         tell(f"runs on {model.backend}, the fastest with the same scores")
     return model

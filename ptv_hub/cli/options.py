@@ -17,7 +17,7 @@ ADVANCED = "Advanced"
 
 # ---------------------------------------------------------------------------- which model
 
-NAME = "Hub name, zoo name, config path, address, or a checkpoint that a run wrote."
+NAME = "Hub name, zoo name, config path, address; or a file of weights, a folder of 'push', a run."
 Name = Annotated[str | None, typer.Argument(help=NAME)]
 RequiredName = Annotated[str, typer.Argument(help=NAME)]
 Names = Annotated[
@@ -36,11 +36,27 @@ Opts = Annotated[
     typer.Argument(help="PySlowFast's keys and values: SOLVER.BASE_LR 0.05", metavar="KEY VALUE"),
 ]
 Weights = Annotated[
-    str | None, typer.Option(help="A local file, or an address, in place of the model's own.")
+    str | None,
+    typer.Option(help="A file, folder, run, address or name, for weights in place of its own."),
 ]
-WeightsFile = Annotated[
-    Path | None,
-    typer.Option(exists=True, dir_okay=False, help="A local file, in place of the model's own."),
+AnyWeights = Annotated[
+    bool,
+    typer.Option(
+        "--any-weights",
+        help="Take weights that are another model's, or say so.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the file that is to be written.")
+]
+ValidationSet = Annotated[
+    bool,
+    typer.Option(
+        "--this-is-the-validation-set",
+        help="Your word for it: compare with the published numbers, however many videos.",
+        rich_help_panel=ADVANCED,
+    ),
 ]
 
 # ---------------------------------------------------------------------------- videos and views
@@ -82,7 +98,9 @@ AllowBroken = Annotated[
 
 # ---------------------------------------------------------------------------- where it runs
 
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")]
+Device = Annotated[
+    str, typer.Option(help="auto (a GPU where there is one), gpu, cpu, cuda, cuda:1, mps, ...")
+]
 Threads = Annotated[
     int | None,
     typer.Option(min=1, help="Threads of the CPU. [default: all]", rich_help_panel=ADVANCED),

@@ -12,6 +12,7 @@ import typer
 from ptv_hub.cli.loading import load_on
 from ptv_hub.cli.options import (
     AllowBroken,
+    AnyWeights,
     Backend,
     BatchViews,
     ClipSampling,
@@ -48,6 +49,7 @@ def predict(
     config: ConfigFile = None,
     listed: VideoList = None,
     weights: Weights = None,
+    any_weights: AnyWeights = False,
     views: Views = None,
     top_k: Annotated[
         int | None,
@@ -67,7 +69,7 @@ def predict(
     clip_sampling: ClipSampling = None,
     fps: Fps = None,
     allow_broken: AllowBroken = False,
-    device: Device = "cpu",
+    device: Device = "auto",
     threads: Threads = None,
     backend: Backend = None,
     dtype: Dtype = "fp32",
@@ -130,7 +132,7 @@ def predict(
     work = _work(
         wanted,
         _Asked(views, clip_sampling, top_k, threshold, timeline or plot is not None),
-        _Where(device, threads, backend, dtype, batch_views, across),
+        _Where(device, threads, backend, dtype, batch_views, across, any_weights),
         out,
         fps,
         allow_broken,
@@ -170,6 +172,7 @@ class _Where:
     dtype: str
     batch_views: int
     across: bool | None
+    any_weights: bool
 
 
 def _work(
@@ -180,10 +183,11 @@ def _work(
     fps: float | None,
     allow_broken: bool,
 ) -> Predicting:
+    from dataclasses import replace
     from functools import partial
 
     from ptv_hub.engines.machine import Machine
-    from ptv_hub.inference.predict import Telling, protocol_for
+    from ptv_hub.inference.predict import Telling, protocol_for, said_of_weights
     from ptv_hub.models.builders import VideoModel
     from ptv_hub.models.digest import digest
     from ptv_hub.runs.predicting import Predicting
@@ -194,7 +198,8 @@ def _work(
     machine = Machine(
         device=where.device, threads=where.threads, backend=where.backend, dtype=where.dtype
     )
-    model = load_on(machine, item, wanted.weights)
+    model = load_on(machine, item, wanted.weights, any_weights=where.any_weights)
+    told = replace(told, notes=said_of_weights(model))
     known: str | None = getattr(model, "weights_digest", None)
     if known is None and out is not None and isinstance(model, VideoModel):
         known = digest(model.state_dict())

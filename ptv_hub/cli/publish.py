@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ptv_hub.cli.options import All, ConfigFile, Demo, Json, Name, Opts, Weights
+from ptv_hub.cli.options import (
+    All,
+    AnyWeights,
+    ConfigFile,
+    Demo,
+    Json,
+    Name,
+    Opts,
+    Overwrite,
+    Weights,
+)
 from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import tell, tell_lines
 from ptv_hub.cli.which_model import asked
@@ -114,6 +124,8 @@ def export(
         Path | None, typer.Option("-o", "--out", help="Where to; NAME.onnx, .pt2 or .xml without.")
     ] = None,
     weights: Weights = None,
+    any_weights: AnyWeights = False,
+    overwrite: Overwrite = False,
     views_batch: Annotated[
         str, typer.Option(help="Views at once: a number, or dynamic for any.")
     ] = "dynamic",
@@ -165,7 +177,7 @@ def export(
         ready_file(out)
     wanted = asked(name, opts, config=config, weights=weights)
     _tell_licence(wanted.entry)
-    model = load(wanted.to_run, weights=wanted.weights)
+    model = load(wanted.to_run, weights=wanted.weights, any_weights=any_weights)
     done = run(
         model,
         out,
@@ -177,6 +189,7 @@ def export(
             pathways=pathways,
             output=output,
         ),
+        overwrite=overwrite,
     )
     if json:
         print_json(done)
@@ -192,6 +205,7 @@ def export(
             f"{done.views} views, every score within {done.max_difference:.1e} of the model's"
             f" (at most {done.tolerance:g} is let through)",
         ],
+        ["weights", done.weights or "-"],
         ["digest", done.digest],
     ]
     print_table([f"{done.name}, {done.format}, {done.dtype}", ""], rows)

@@ -30,7 +30,7 @@ from ptv_hub.cli.options import (
 from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import put_document
 from ptv_hub.cli.training_talk import Talk, rows
-from ptv_hub.cli.which_model import asked, weights_file
+from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -295,6 +295,7 @@ class _Way:
 def _run(settings: Config, source: Source, weights: str | None, way: _Way, *, json: bool) -> None:
     from ptv_hub.files import ready_folder, write_text
     from ptv_hub.training.engine import train
+    from ptv_hub.weights.named import weights_file
     from ptv_hub.zoo.pyslowfast import to_yaml
 
     ready_folder(settings.paths.output)  # before anything is fetched or looked at

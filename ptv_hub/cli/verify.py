@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.cli.options import All, ConfigFile, Demo, Json, Name, Opts, Videos, WeightsFile
+from ptv_hub.cli.options import (
+    All,
+    ConfigFile,
+    Demo,
+    Json,
+    Name,
+    Opts,
+    ValidationSet,
+    Videos,
+    Weights,
+)
 from ptv_hub.cli.talk import put_document, tell, tell_lines
 from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import UsageError
@@ -25,7 +35,7 @@ def verify(
     name: Name = None,
     opts: Opts = None,
     config: ConfigFile = None,
-    weights: WeightsFile = None,
+    weights: Weights = None,
     spec: Annotated[bool, typer.Option("--spec", help="Only what needs no weights.")] = False,
     all_: All = False,
     demo: Demo = False,
@@ -39,6 +49,7 @@ def verify(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the journal of --data; eval-NAME if not given.")
     ] = None,
+    validation_set: ValidationSet = False,
     json: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Write Markdown to stdout.")] = False,
 ) -> None:
@@ -81,7 +92,8 @@ def verify(
         measured = None
         if data is not None:
             folder = out or Path(f"eval-{file_name(item.name)}")
-            measured = Data(data, videos, folder, max(1, (os.cpu_count() or 2) // 2))
+            cores = max(1, (os.cpu_count() or 2) // 2)
+            measured = Data(data, videos, folder, cores, validation_set)
         reports.append(run(item, weights=file, spec_only=spec, record=record, data=measured))
     for report in reports:
         if report.unavailable is not None:
@@ -101,7 +113,7 @@ def verify(
     raise typer.Exit(_exit_code(reports))
 
 
-def _check_usage(one: bool, *, weights: Path | None, spec: bool, all_: bool, record: bool) -> None:
+def _check_usage(one: bool, *, weights: str | None, spec: bool, all_: bool, record: bool) -> None:
     if one == all_:
         raise UsageError(
             "--all is every model, and one is named" if one else "say which model to verify",

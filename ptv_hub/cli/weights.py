@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ptv_hub.cli.options import Json
+from ptv_hub.cli.options import Json, Overwrite
 from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import put
 
@@ -33,6 +33,7 @@ def convert(
     keep_training: Annotated[
         bool, typer.Option(help="Carry epoch, optimizer state and config over.")
     ] = False,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
     """Write weights in another layout or format; the result is read back and compared.
@@ -49,7 +50,7 @@ def convert(
     """
     from ptv_hub.weights.convert import convert as run
 
-    done = run(source, out, to=to, as_name=as_, keep_training=keep_training)
+    done = run(source, out, to=to, as_name=as_, keep_training=keep_training, overwrite=overwrite)
     if json:
         print_json(done)
         return
@@ -83,12 +84,12 @@ def digest(
 
         ptv-hub digest X3D_M.pyth x3d_m.safetensors
     """
-    from ptv_hub.fetching import hub
+    from ptv_hub.weights.named import weights_file
     from ptv_hub.weights.opened import OpenedWeights
 
     found = {}
     for path in file:
-        found[str(path)] = OpenedWeights(hub.local_file(str(path))).digest
+        found[str(path)] = OpenedWeights(weights_file(path)).digest
         if not json:
             put(f"{found[str(path)]}  {path}")
     if json:
@@ -105,10 +106,10 @@ def identify(
 
         ptv-hub identify checkpoint_epoch_00196.pyth
     """
-    from ptv_hub.fetching.hub import local_file
     from ptv_hub.weights.identify import identify as run
+    from ptv_hub.weights.named import weights_file
 
-    found = run(local_file(str(file)))
+    found = run(weights_file(file))
     if json:
         print_json(found)
         return

@@ -1,7 +1,6 @@
-"""Which model a command is asked to run: a NAME, a checkpoint that a run wrote, or a config.
+"""Which model a command is asked to run: a NAME, as ``weights.named`` takes it, or a config.
 
-Commands with ``--config`` take ``KEY VALUE`` pairs behind it, as PySlowFast's own do; all
-commands take weights whose file says itself what they are (``own_word.recorded``).
+Commands with ``--config`` take ``KEY VALUE`` pairs behind it, as PySlowFast's own do.
 """
 
 from __future__ import annotations
@@ -12,13 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptv_hub.cli.talk import tell
-from ptv_hub.errors import CheckpointError, ConfigError, UsageError
+from ptv_hub.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from ptv_hub.zoo.entry import Entry, Protocol
     from ptv_hub.zoo.pyslowfast import Config, Paths
-
-_SUFFIXES = (".pyth", ".pth", ".pt", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def asked(
         UsageError: neither or both of them, or pairs without a config.
         ConfigError: the config cannot be used, or there are no weights for it.
         CheckpointError: NAME is a weights file that does not say what it is.
-        PtvHubError: as ``hub.entry`` and ``hub.local_file``.
+        PtvHubError: as ``weights.named``.
     """
     words = [*([] if name is None else [name]), *(opts or ())]
     if config is not None:
@@ -100,21 +97,21 @@ def _refuse_name(words: Sequence[str]) -> None:
 
 def _is_name(word: str) -> bool:
     from ptv_hub.errors import AmbiguousName, NotServed, UnknownName
+    from ptv_hub.weights.named import SUFFIXES, existing, holds_model
     from ptv_hub.zoo.manifest import find
     from ptv_hub.zoo.repository import is_address
 
-    if is_address(word) or _is_file_of_weights(word):
+    path = existing(word)
+    if path is not None:
+        return holds_model(path) if path.is_dir() else path.suffix in SUFFIXES
+    if is_address(word):
         return True
     try:
-        return not Path(word).exists() and bool(find(word))
+        return bool(find(word))
     except UnknownName:
         return False
     except (AmbiguousName, NotServed):
         return True
-
-
-def _is_file_of_weights(word: str) -> bool:
-    return Path(word).suffix in _SUFFIXES and Path(word).is_file()
 
 
 def _is_key(word: str) -> bool:
@@ -130,59 +127,16 @@ def _is_key(word: str) -> bool:
 
 
 def _of_name(name: str, weights: str | Path | None) -> Asked:
-    from ptv_hub.fetching import hub
+    from ptv_hub.weights.named import named
 
-    if _is_file_of_weights(name):
-        from ptv_hub.weights.own_word import recorded
-
-        if weights is not None:
-            raise UsageError("two files of weights", found=f"{name} and {weights}")
-        own = recorded(name)
-        if own is None:
-            raise CheckpointError(
-                "a weights file does not say which model it is",
-                where=name,
-                expected="a checkpoint that 'ptv-hub finetune' or 'train' wrote",
-                fix="name the model: NAME --weights FILE; 'ptv-hub identify FILE' helps to find it",
-            )
-        return Asked(own, own.protocol, Path(name))
-    item = hub.entry(name)
-    if weights is None:
-        return Asked(item, item.protocol)
-    path = hub.local_file(weights)
-    item = _as_it_says(item, path)
-    return Asked(item, item.protocol, path)
-
-
-def _as_it_says(item: Entry, path: Path) -> Entry:
-    """The model that the file says it is, if that is one of this architecture."""
-    own = _recorded(path)
-    told = ("num_classes", "labels", "input", "protocol")
-    if own is None or not _same_network(own, item) or _agree(own, item, told):
-        return item
-    says = f"{own.name}, {own.num_classes} classes, {own.source}"
-    tell(f"{path}: taken for what it says it is: {says}")
-    return own
-
-
-def _recorded(path: Path) -> Entry | None:
-    from ptv_hub.weights.own_word import recorded
-
-    try:
-        return recorded(path)
-    except CheckpointError:
-        return None  # who loads it says what is wrong with it
+    found = named(name, weights)
+    if found.note:
+        tell(found.note)
+    return Asked(found.entry, found.entry.protocol, found.file)
 
 
 def _agree(one: Entry, other: Entry, fields: Sequence[str]) -> bool:
     return all(getattr(one, field) == getattr(other, field) for field in fields)
-
-
-def _same_network(one: Entry, other: Entry) -> bool:
-    """Whether they are built alike but for dropout, which has no weights, and the classifier."""
-    return one.builder.model_copy(update={"dropout": 0.0}) == other.builder.model_copy(
-        update={"dropout": 0.0}
-    )
 
 
 # ---------------------------------------------------------------------------- by config
@@ -191,12 +145,13 @@ def _same_network(one: Entry, other: Entry) -> bool:
 def _of_config(
     path: Path, pairs: Sequence[str], weights: str | Path | None, needs_weights: bool
 ) -> Asked:
+    from ptv_hub.weights.own_word import recorded_or_none
     from ptv_hub.zoo.pyslowfast import from_config
 
     settings = from_config(path, pairs)
     tell_ignored(settings)
     file = _weights_of(settings.paths, weights)
-    item = _known(settings.entry, None if file is None else _recorded(file))
+    item = _known(settings.entry, None if file is None else recorded_or_none(file))
     if needs_weights and file is None and not item.artifacts:
         raise ConfigError(
             "there are no weights for a config's model",
@@ -217,10 +172,10 @@ def _of_config(
 
 def _weights_of(paths: Paths, given: str | Path | None) -> Path | None:
     """Where PySlowFast looks for what it tests: the test's checkpoint, the last of the run."""
-    from ptv_hub.fetching.hub import local_file
+    from ptv_hub.weights.named import weights_file
 
     if given is not None:
-        return local_file(given)
+        return weights_file(given)
     last = Path(paths.output) / "last.pyth"
     if not paths.test_weights and not last.is_file():
         return None
@@ -246,14 +201,3 @@ def tell_ignored(settings: Config) -> None:
     """Say on stderr which keys of a config have no effect here, once."""
     if settings.ignored:
         tell(f"keys without effect here: {'; '.join(settings.ignored)}")
-
-
-def weights_file(weights: str) -> Path:
-    """A file, or the fetched file of a model."""
-    from ptv_hub.fetching.artifacts import fetch
-    from ptv_hub.fetching.hub import entry
-    from ptv_hub.zoo.repository import is_address
-
-    path = Path(weights).expanduser()
-    named = is_address(weights) or path.suffix not in _SUFFIXES
-    return fetch(entry(weights)).path if named and not path.exists() else path

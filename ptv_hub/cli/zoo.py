@@ -23,9 +23,11 @@ def register(app: typer.Typer) -> None:
 
 
 def list_(
-    pattern: Annotated[str, typer.Argument(help="A glob over names: 'x3d_*'.")] = "*",
+    pattern: Annotated[
+        str, typer.Argument(help="A glob over names, or a part of one: 'x3d_*', X3D.")
+    ] = "*",
     arch: Annotated[str | None, typer.Option(help="SlowFast, X3D, R(2+1)D, ...")] = None,
-    dataset: Annotated[str | None, typer.Option(help="kinetics400, ssv2, charades.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="kinetics400 (k400), ssv2, charades.")] = None,
     depth: Annotated[str | None, typer.Option(help="R50, R101, XS, ...")] = None,
     max_gflops: Annotated[float | None, typer.Option(help="Published, of one view.")] = None,
     max_params: Annotated[float | None, typer.Option(help="Published, millions.")] = None,

@@ -124,6 +124,10 @@ class Listing:
     """What was odd about them, in words."""
     part: str | None = None
     """Which part of the annotation this is, in words, where it is not all of it."""
+    whole: Listing | None = None
+    """What it is a part of."""
+    random: bool = False
+    """Whether the part was drawn at random."""
 
     @property
     def digest(self) -> str:
@@ -136,7 +140,9 @@ class Listing:
         if count >= len(self.items):
             return self
         part = f"the first {count} of {len(self.items)} videos, not a random sample"
-        return dataclasses.replace(self, items=self.items[:count], part=part)
+        return dataclasses.replace(
+            self, items=self.items[:count], part=part, whole=self.whole or self, random=False
+        )
 
     def sample(self, count: int, seed: int = 0) -> Listing:
         """``count`` items drawn at random, in the annotation's order; one seed, one sample."""
@@ -144,7 +150,13 @@ class Listing:
             return self
         chosen = sorted(random.Random(seed).sample(range(len(self.items)), count))
         part = f"a random sample of {count} of {len(self.items)} videos (seed {seed})"
-        return dataclasses.replace(self, items=tuple(self.items[i] for i in chosen), part=part)
+        return dataclasses.replace(
+            self,
+            items=tuple(self.items[i] for i in chosen),
+            part=part,
+            whole=self.whole or self,
+            random=self.whole is None or self.random,
+        )
 
     def checked(self, entry: Entry) -> Listing:
         """The listing with every item either usable for the model or with its problem said.

@@ -19,7 +19,7 @@ from ptv_hub.engines.export_formats import Format, format_of
 from ptv_hub.engines.export_graph import Graph, Options, example, trace
 from ptv_hub.engines.optimized import DTYPES
 from ptv_hub.errors import ExportError, PtvHubError, WriteError
-from ptv_hub.files import ready_file
+from ptv_hub.files import ready_file, refuse_existing
 from ptv_hub.models.builders import VideoModel, activated
 from ptv_hub.models.digest import digest
 from ptv_hub.zoo.entry import Record
@@ -48,6 +48,8 @@ class Exported(Record):
     """How many were compared."""
     digest: str
     """Of the weights."""
+    weights: str | None = None
+    """Where they came from, and whether they are known to be the published ones."""
 
 
 def export(
@@ -56,6 +58,7 @@ def export(
     *,
     to: str,
     options: Options | None = None,
+    overwrite: bool = False,
 ) -> Exported:
     """Write a model as a file for another engine, and prove that it gives the same scores.
 
@@ -64,16 +67,18 @@ def export(
         out: where to; the entry's name with the format's suffix in the working directory.
         to: ``onnx``, ``torch-export`` or ``openvino``.
         options: type, batch, preprocessing, pathways, output; see ``Options``.
+        overwrite: replace a file of that name.
 
     Raises:
         UnknownName: no such format.
         UsageError: options that contradict each other or the model, or another suffix.
         MissingExtra: the engine is not installed.
         ExportError: the engine cannot run it, or gives other scores. No file is left.
-        WriteError: the folder cannot be written.
+        WriteError: the folder cannot be written, or there is such a file.
     """
     target, options = format_of(to), options or Options()
     out = _target(model, target, out)
+    refuse_existing(out, overwrite)
     target.require()
     compute = DTYPES[options.dtype if options.dtype in target.computes else "fp32"]
     graph = Graph(model, options, compute=compute)
@@ -101,6 +106,7 @@ def export(
         tolerance=options.tolerance,
         views=len(frames),
         digest=found_digest,
+        weights=None if model.origin is None else model.origin.told,
     )
 
 

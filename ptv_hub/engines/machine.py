@@ -17,8 +17,8 @@ from ptv_hub.models.builders import ActionModel, VideoModel
 class Machine:
     """What a process whose work is one model gives it."""
 
-    device: str | None = "cpu"
-    """As torch names it; ``None`` for a GPU where there is one."""
+    device: str = "auto"
+    """As ``usable_device`` takes it."""
     threads: int | None = None
     """Of the CPU; ``None`` for torch's own choice."""
     backend: str | None = None
@@ -29,14 +29,18 @@ class Machine:
     """Whether the process keeps memory that was freed."""
 
 
-def usable_device(name: str | None) -> torch.device:
+def usable_device(name: str | torch.device) -> torch.device:
     """The device of this process; of several ranks each has a GPU of its own.
+
+    Args:
+        name: ``auto`` is a GPU (cuda, or mps of a Mac) where there is one, and else the CPU;
+            ``gpu`` is the same without the CPU; all else as torch names it.
 
     Raises:
         UsageError: there is no such device here.
     """
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name in ("auto", "gpu"):
+        name = _first_there(gpu_only=name == "gpu")
     try:
         device = torch.device(name)
         if device.type == "cuda" and device.index is None:
@@ -46,12 +50,26 @@ def usable_device(name: str | None) -> torch.device:
         raise UsageError(
             "the device cannot be used",
             where=name,
-            expected="cpu, cuda, cuda:N, ...",
+            expected="auto, gpu, cpu, cuda, cuda:N, mps, ...",
             found=str(error).splitlines()[0],
         ) from error
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
+
+
+def _first_there(*, gpu_only: bool) -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    if gpu_only:
+        raise UsageError(
+            "there is no GPU that torch can use",
+            expected="cuda, or mps of a Mac",
+            fix="--device cpu; 'ptv-hub env' shows what torch was built for",
+        )
+    return "cpu"
 
 
 def run_on(model: VideoModel, machine: Machine) -> ActionModel:

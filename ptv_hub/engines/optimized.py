@@ -62,7 +62,7 @@ class OptimizedModel(nn.Module):
     def __init__(self, net: VideoModel, backend: str, dtype: str, weights_digest: str) -> None:
         super().__init__()
         self._net = net
-        self.entry = net.entry
+        self.entry, self.origin = net.entry, net.origin
         self.backend = backend
         self.dtype = dtype
         self.weights_digest = weights_digest
@@ -215,6 +215,7 @@ def optimize(model: VideoModel, backend: str = "torch", *, dtype: str = "fp32") 
     if backend == "openvino" and device.type != "cpu":
         raise UsageError("OpenVINO runs on the CPU here", found=str(device))
     net, _ = fold(model)
+    net.origin = model.origin
     return OptimizedModel(net, backend, dtype, digest(model.state_dict()))
 
 

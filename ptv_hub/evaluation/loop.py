@@ -6,21 +6,22 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ptv_hub import environment
 from ptv_hub.datasets.decoding import End, Failure
 from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.engines.optimized import DTYPES
-from ptv_hub.errors import EvaluationError, UsageError, WrongInput
+from ptv_hub.errors import EvaluationError, UsageError
+from ptv_hub.evaluation.asked import entry_of, wanted_listing, wanted_model, wanted_protocol
 from ptv_hub.evaluation.collected import Collected, collect, write_scores
+from ptv_hub.evaluation.doubts import doubts
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.evaluation.scoring import Scored, Scorer, failed
 from ptv_hub.evaluation.summary import summarize
@@ -38,34 +39,40 @@ log = logging.getLogger("ptv_hub")
 
 
 def evaluate(
-    model: Scored,
+    model: Scored | Entry | str | os.PathLike[str],
     items: Listing | Iterable[Item | tuple[Any, Any]],
     protocol: Protocol | None = None,
     *,
+    views: str | Sequence[int] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    any_weights: bool = False,
+    device: str | torch.device | None = None,
     out: str | os.PathLike[str] | None = None,
     batch_views: int | None = None,
     workers: int = 0,
     dtype: str = "fp32",
     keep_views: bool = False,
+    validation_set: bool = False,
     progress: bool = False,
 ) -> EvalResult | None:
     """Score every video as the protocol says, and tell how the model did.
 
     Args:
-        model: a loaded model, in eval mode, on the device it is to run on, or an optimized one;
-            of another callable that carries an ``entry`` the output is taken for scores.
-        items: a listing of ``ptv_hub.datasets.read``, or pairs of a video (a path or a folder
-            of frames) and its label (an index, or several).
-        protocol: clips, crops, activation and ensemble; the entry's if not given.
+        model: a loaded model, or what ``load`` takes, with ``weights``, ``any_weights`` and
+            ``device`` as for ``predict``; of another callable with an ``entry`` the output is
+            taken for scores.
+        items: a listing of ``ptv_hub.datasets.read``, or pairs of a video (a path) and its label
+            (an index, or several).
+        protocol: the entry's if not given; ``views`` are its clips x crops alone.
         out: a folder for the journal and the results. The same call goes on where one was
             interrupted. Without it nothing is kept.
-        batch_views: views of one video that go through the model at once; one clip's if not
-            given. A batch never holds views of two videos, so that no score depends on its
-            neighbours.
+        batch_views: views of one video at once; one clip's if not given. A batch never holds
+            views of two videos, so that no score depends on its neighbours.
         workers: processes that decode ahead of the model; 0 decodes between its runs. A
             script then needs its ``if __name__ == "__main__":``.
         dtype: ``fp32``, ``bf16`` or ``fp16`` (by autocast).
         keep_views: also keep the scores of each view.
+        validation_set: your word that the items are the validation set of the published numbers.
         progress: show a bar on stderr.
 
     Returns:
@@ -79,14 +86,17 @@ def evaluate(
         DataError: items that do not hold together.
         WrongInput: a model that does not fit.
     """
-    entry = _entry(model)
-    protocol = protocol or entry.protocol
-    listing = _listing(items).checked(entry)
-    _check_choices(model, dtype, workers, batch_views)
-    header = _header(model, entry, protocol, listing, dtype, keep_views)
+    net = wanted_model(model, weights, any_weights, device)
+    entry = entry_of(net)
+    protocol = wanted_protocol(entry, protocol, views)
+    listing = wanted_listing(items).checked(entry)
+    _check_choices(net, dtype, workers, batch_views)
+    header = _header(net, entry, protocol, listing, dtype, keep_views)
     size = batch_views or protocol.num_crops
-    scorer = Scorer(model, entry, protocol, batch_views=size, dtype=dtype, keep_views=keep_views)
-    return _run(scorer, listing, header, out, workers, progress, _facts(model, size, workers))
+    scorer = Scorer(net, entry, protocol, batch_views=size, dtype=dtype, keep_views=keep_views)
+    found = doubts(net, entry, listing, header.settings.weights, validation_set=validation_set)
+    facts = {**_facts(net, size, workers), **found}
+    return _run(scorer, listing, header, out, workers, progress, facts)
 
 
 def _header(
@@ -181,43 +191,12 @@ def finish(out: Path, collected: Collected) -> EvalResult:
     return result
 
 
-def _entry(model: object) -> Entry:
-    entry = getattr(model, "entry", None)
-    if not isinstance(entry, Entry) or not callable(model):
-        raise WrongInput(
-            "not a model that can be evaluated",
-            expected="what ptv_hub.load returns, or a callable with an Entry as 'entry'",
-            found=f"a {type(model).__name__}",
-        )
-    if getattr(model, "training", False):
-        raise UsageError(
-            "the model is in training mode, and would give other scores each time",
-            fix="model.eval()",
-        )
-    return entry
-
-
 def _weights(model: object) -> str | None:
     """The digest of a model's weights; an optimized one knows that of those it was made from."""
     known: str | None = getattr(model, "weights_digest", None)
     if known is None and hasattr(model, "state_dict"):
         return digest(model.state_dict())
     return known
-
-
-def _listing(items: Listing | Iterable[Item | tuple[Any, Any]]) -> Listing:
-    if isinstance(items, Listing):
-        return items
-    return Listing("", tuple(_item(item) for item in items), ())
-
-
-def _item(item: Item | tuple[Any, Any]) -> Item:
-    if isinstance(item, Item):
-        return item
-    video, labels = item
-    indices = (labels,) if np.ndim(labels) == 0 else labels
-    path = os.fspath(video)
-    return Item(path, path, tuple(sorted(int(index) for index in indices)))
 
 
 def _journal(

@@ -119,6 +119,11 @@ def _sections(result: EvalResult) -> Iterator[_Section]:
     if result.differs:
         told = "Other than the published protocol, and not to be compared with its numbers: "
         yield _Section("Not the published protocol", (told + "; ".join(result.differs) + ".",))
+    if result.apart:
+        yield _Section(
+            "Not compared with the published numbers",
+            tuple(f"{text[:1].upper()}{text[1:]}." for text in result.apart),
+        )
     if result.cautions:
         yield _Section(
             "To bear in mind", tuple(f"{text[:1].upper()}{text[1:]}." for text in result.cautions)

@@ -47,7 +47,8 @@ class Comparison(Record):
     inside: bool | None = None
     """Whether the published number lies in the interval; null unless ``comparable``."""
     comparable: bool
-    """Whether it was measured by the published protocol."""
+    """Whether it was measured by the published protocol, on what is known to be the validation
+    set, with what are known to be the entry's weights."""
 
 
 class FailedVideo(Record):
@@ -94,6 +95,10 @@ class EvalResult(Record):
     comparisons: tuple[Comparison, ...]
     differs: tuple[str, ...]
     """Why the measured numbers are not those of the published protocol; empty if they are."""
+    unknown_list: str | None = None
+    """Why the list is not known to be the validation set of the published numbers."""
+    unknown_weights: str | None = None
+    """Why the weights are not known to be those of the published numbers."""
     cautions: tuple[str, ...]
     """What to bear in mind where they are compared."""
     failures_by_reason: dict[str, int]
@@ -120,6 +125,11 @@ class EvalResult(Record):
     """Over all videos and decoding workers."""
     sessions: tuple[dict[str, Any], ...]
     """When, where and with what versions the run was, each time that it was started."""
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Why numbers measured by the published protocol are not compared with the published."""
+        return tuple(why for why in (self.unknown_list, self.unknown_weights) if why is not None)
 
     @property
     def failed(self) -> bool:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ptv_hub.datasets.listing import Item
+from ptv_hub.datasets.listing import Item, Listing
+from ptv_hub.datasets.validation import doubt_about
 from ptv_hub.evaluation.collected import Collected
+from ptv_hub.evaluation.doubts import UNKNOWN_LIST, UNKNOWN_WEIGHTS
 from ptv_hub.evaluation.findings import ManyLabels, OneLabel
 from ptv_hub.evaluation.result import Comparison, Counts, EvalResult, FailedVideo
 from ptv_hub.inference.views import LEFT_OUT, RESAMPLED
@@ -34,6 +36,9 @@ def summarize(collected: Collected) -> EvalResult:
         pending=len(collected.items) - len(told.scored) - len(told.failures),
     )
     differs = _differs(header)
+    unknown_list = unknown_weights = None
+    if entry.published is not None:
+        unknown_list, unknown_weights = _unknown_list(collected), _unknown_weights(collected)
     return EvalResult(
         model=entry.name,
         dataset=entry.dataset,
@@ -41,8 +46,12 @@ def summarize(collected: Collected) -> EvalResult:
         metrics=facts.metrics,
         metrics_failures_wrong=facts.with_failures(told.failed),
         counts=counts,
-        comparisons=_comparisons(entry, facts, comparable=not differs),
+        comparisons=_comparisons(
+            entry, facts, comparable=not (differs or unknown_list or unknown_weights)
+        ),
         differs=differs,
+        unknown_list=unknown_list,
+        unknown_weights=unknown_weights,
         cautions=_cautions(collected, counts, told.notes),
         failures_by_reason=dict(Counter(failure.reason for failure in told.failures).most_common()),
         failures=tuple(told.failures),
@@ -150,10 +159,33 @@ def _cautions(collected: Collected, counts: Counts, told: Counter[str]) -> tuple
     if header.settings.dtype != "fp32":
         found.append(f"computed in {header.settings.dtype}; the published numbers are of fp32")
     found += collected.notes
+    return tuple(found)
+
+
+def _unknown_list(collected: Collected) -> str | None:
+    """Of several lists that were joined, together they may be the validation set."""
+    listing = Listing(collected.header.entry.dataset, tuple(collected.items), ())
+    doubt = doubt_about(listing, collected.header.entry)
+    if doubt is None:
+        return None
+    session = collected.sessions[-1]
+    told: str | None = session.get(UNKNOWN_LIST, doubt)
+    return told
+
+
+def _unknown_weights(collected: Collected) -> str | None:
+    """As they were found when the last session began."""
+    header, session = collected.header, collected.sessions[-1]
     known = header.entry.digest
     if known is not None and header.settings.weights != known:
-        found.append("the weights are not those of the entry: their digest is another")
-    return tuple(found)
+        return "the weights are not those of the entry: their digest is another"
+    if UNKNOWN_WEIGHTS not in session:
+        return (
+            "version 0.1, which scored them, did not ask whose weights they are; the same command "
+            "asks, and scores nothing anew"
+        )
+    told: str | None = session[UNKNOWN_WEIGHTS]
+    return told
 
 
 def _comparisons(

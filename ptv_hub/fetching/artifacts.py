@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
-from ptv_hub.errors import FetchError, HashMismatch, OfflineError, WriteError
+from ptv_hub.errors import FetchError, HashMismatch, NoServer, OfflineError, WriteError
 from ptv_hub.fetching import cache, hub, offline
 from ptv_hub.fetching.addresses import shown
 from ptv_hub.fetching.cache import Allowed, CachedFile, Pin
@@ -38,8 +39,8 @@ class Fetched(Record):
     """Why it is not the file that the manifest prefers; ``None`` when it is."""
 
 
-def fetch(entry: Entry, *, progress: bool = True) -> Fetched:
-    """A verified local file with the entry's weights, fetched if the cache has none.
+def fetch(entry: Entry | str, *, progress: bool = True) -> Fetched:
+    """A verified local file with an entry's weights, or a name's, fetched if the cache has none.
 
     ``progress`` shows a bar on stderr. Several processes at once fetch a file once.
     ``PTV_HUB_MIRROR`` replaces the manifest's base address, ``PTV_HUB_OFFLINE=1`` (or
@@ -51,6 +52,8 @@ def fetch(entry: Entry, *, progress: bool = True) -> Fetched:
         FetchError: none of the files could be brought here; all reasons are told.
         WriteError: the cache cannot be written, or the disk is full.
     """
+    if isinstance(entry, str):
+        entry = hub.entry(entry)
     own = repository.own_file(entry)
     if own is not None:
         return _from_repository(own, progress)
@@ -63,8 +66,12 @@ def fetch(entry: Entry, *, progress: bool = True) -> Fetched:
         if found is not None:
             return _told(found, entry, reasons)
         reasons[file.artifact.url] = "not in the cache, while this one is"
+    gone: NoServer | None = None
     for file in allowed:
         url = file.artifact.url
+        if gone is not None and _host(file.artifact) in (gone.where or ""):
+            reasons[url] = f"{gone.what} ({gone.found})"
+            continue
         if offline.forbidden_by() and not _address(file.artifact).startswith("file:"):
             reasons[url] = "not in the cache, and offline"
             continue
@@ -75,6 +82,7 @@ def fetch(entry: Entry, *, progress: bool = True) -> Fetched:
         except FetchError as error:
             if len(entry.artifacts) == 1:
                 raise
+            gone = error if isinstance(error, NoServer) else None
             reasons[url] = ": ".join(filter(None, (error.what, error.found)))
     raise _nothing(entry, allowed, reasons)
 
@@ -139,7 +147,7 @@ def _nothing(entry: Entry, allowed: list[Allowed], reasons: dict[str, str]) -> F
             f"the manifest names no file with weights of {entry.name}",
             fix="load it with weights=FILE, or pretrained=False",
         )
-    told = "; ".join(f"{shown(_address(a))}: {reasons[a.url]}" for a in entry.artifacts)
+    told = "\n".join(f"{shown(_address(a))}: {reasons[a.url]}" for a in entry.artifacts)
     if not allowed:
         return FetchError(
             f"the lock file names no file of {entry.name}",
@@ -159,6 +167,10 @@ def _nothing(entry: Entry, allowed: list[Allowed], reasons: dict[str, str]) -> F
         found=told,
         fix="if you have a copy, set PTV_HUB_MIRROR to where it is, or load it with weights=FILE",
     )
+
+
+def _host(artifact: Artifact) -> str:
+    return f"//{urlsplit(without_login(_address(artifact))).netloc}/"
 
 
 def _address(artifact: Artifact) -> str:

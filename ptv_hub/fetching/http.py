@@ -21,7 +21,14 @@ from ptv_hub.fetching.addresses import origin, redirected, shown
 from ptv_hub.fetching.completeness import HEAD, broken, refuse_other, refuse_size
 from ptv_hub.fetching.connection import Watch, session
 from ptv_hub.fetching.part import Partial, Report
-from ptv_hub.fetching.patience import Again, Patience, in_words, unreachable, wanted_patience
+from ptv_hub.fetching.patience import (
+    Again,
+    Patience,
+    in_words,
+    require_server,
+    unreachable,
+    wanted_patience,
+)
 from ptv_hub.fetching.unpacking import FORMS, Unpacker
 
 log = logging.getLogger("ptv_hub")
@@ -58,6 +65,7 @@ def persist(
         WriteError: the disk is full, or the file cannot be written.
     """
     patience = wanted_patience()
+    require_server(url)
     failures = 0
     furthest = partial.size
     watch = Watch()
@@ -78,8 +86,10 @@ def persist(
                         raise _given_up(url, partial, trouble, failures) from trouble
                     # Jitter, so that many clients of a server in trouble do not return together.
                     pause = patience.pause_s * 2 ** max(0, failures - 1)
-                    log.info("%s: %s; trying again", shown(url), trouble.reason)
-                    time.sleep(max(trouble.wait_s, pause * random.uniform(0.75, 1.25)))
+                    pause = max(trouble.wait_s, pause * random.uniform(0.75, 1.25))
+                    which = f"try {failures + 1} of {patience.tries}" if failures else "going on"
+                    log.warning("%s: %s; %s in %.1f s", shown(url), trouble.reason, which, pause)
+                    time.sleep(pause)
     finally:
         watch.close()
 

@@ -40,7 +40,7 @@ def entry(name: str) -> Entry:
     ``x3d_m``, ``X3D_M`` and ``Kinetics/X3D_M`` are one entry of the manifests
     (``manifest.resolve``). Of ``hf-hub:org/name`` and ``local-dir:PATH`` the config is read; their
     entry names the repository's file, at the commit that was read, as its first artifact:
-    ``fetch`` brings it.
+    ``fetch`` brings it. A folder with such a config may be named as it is, and comes first.
 
     Raises:
         AmbiguousName, UnknownName: of a zoo name.
@@ -48,19 +48,9 @@ def entry(name: str) -> Entry:
         OfflineError, FetchError: the config cannot be brought here.
         ManifestError: it cannot be read, or does not hold together.
     """
+    if not is_address(name) and (Path(name).expanduser() / CONFIG_FILE).is_file():
+        name = f"{FOLDER}{name}"  # what is there comes first
     return read_config(name)[1] if is_address(name) else find(name)
-
-
-def local_file(source: str | os.PathLike[str], *, progress: bool = True) -> Path:
-    """A weights file as it is named; an address's is fetched.
-
-    Raises:
-        HashMismatch: the file is not the one that the config speaks of; and as ``entry``.
-    """
-    source = os.fspath(source)
-    if not is_address(source):
-        return Path(source)
-    return download(entry(source).artifacts[0], progress=progress)
 
 
 def read_config(address: str) -> tuple[HubConfig, Entry]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import socket
 import ssl
+import threading
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.utils import get_environ_proxies
 
-from ptv_hub.errors import FetchError
+from ptv_hub.errors import FetchError, NoServer
 from ptv_hub.fetching.addresses import without_secrets
 
 
@@ -56,6 +60,48 @@ def wanted_patience() -> Patience:
             "PTV_HUB_TIMEOUT is no time", expected="seconds, over 0", found=repr(wanted)
         ) from None
     return Patience(silence_s=seconds)
+
+
+NAME_S = 2.5
+"""How long a name server is waited for."""
+
+
+def require_server(url: str) -> None:
+    """That the server's name has an address, told at once: no second try would find another.
+
+    The system's own look-up may take half a minute; it is left behind. Behind a proxy, names are
+    the proxy's business.
+
+    Raises:
+        NoServer: it has none, or nobody answers in time.
+    """
+    host = urlsplit(url).hostname
+    if host is None or get_environ_proxies(url):
+        return
+    found: list[OSError | None] = []
+
+    def look_up() -> None:
+        try:
+            socket.getaddrinfo(host, None)
+            found.append(None)
+        except OSError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    seconds = NAME_S if not os.environ.get("PTV_HUB_TIMEOUT") else wanted_patience().silence_s
+    thread.join(seconds)
+    if found == [None]:
+        return
+    reason = f"no name server answered in {seconds:g} s"
+    if found:
+        reason = str(found[0].strerror if found[0] else "") or "no address"
+    raise NoServer(
+        f"the server {host} cannot be found: is there a network?",
+        where=url,
+        found=reason,
+        fix="check the network and its proxies (HTTPS_PROXY), or set PTV_HUB_MIRROR",
+    )
 
 
 class Again(Exception):

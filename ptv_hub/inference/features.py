@@ -12,7 +12,7 @@ from torch import Tensor
 from ptv_hub.errors import UsageError
 from ptv_hub.inference.batching import over_views
 from ptv_hub.inference.outputs import EMBEDDING, MAPS, Extractor, channels_of, checked_outputs
-from ptv_hub.inference.predict import protocol_for, ready_model
+from ptv_hub.inference.predict import protocol_for, ready_model, said_of_weights
 from ptv_hub.inference.video import Source, has_no_rate, open_video
 from ptv_hub.inference.viewing import ProtocolViews, Viewing, WindowViews
 from ptv_hub.inference.views import ViewPlan
@@ -71,7 +71,7 @@ class Wish:
 
 
 def features(
-    model: ActionModel | Entry | str,
+    model: ActionModel | Entry | str | os.PathLike[str],
     video: Source,
     *,
     window: object = None,
@@ -85,16 +85,18 @@ def features(
     take: str | Sequence[str] = (),
     stage: str | None = None,
     pool: bool = True,
-    views: str | None = None,
+    views: str | Sequence[int] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    any_weights: bool = False,
     clip_sampling: str | None = None,
     allow_broken: bool = False,
     batch_views: int = 1,
+    device: str | torch.device | None = None,
 ) -> Features:
     """The features of a video: of dense windows, or of every clip of the published protocol.
 
     Args:
-        model: a loaded model, or a name.
+        model: as for ``predict``.
         video: as for ``predict``.
         window: length, in frames (32) or seconds ("2s"); the published clip's if not given.
         stride: from one window's start to the next; the window's length if not given.
@@ -110,13 +112,13 @@ def features(
             ``scores``. The embedding if not given.
         stage, pool: one stage in place of ``take``; ``pool=False`` is its maps.
         views: clips x crops of the protocol, where no window is asked for.
-        weights, clip_sampling, allow_broken, batch_views: as for ``predict``.
+        weights, any_weights, clip_sampling, allow_broken, batch_views, device: as for ``predict``.
 
     Raises:
         UnknownName: the model has no such output.
         VideoError, UsageError: as ``predict``.
     """
-    net = ready_model(model, weights)
+    net = ready_model(model, weights, any_weights=any_weights, device=device)
     if window is not None or stride is not None or every is not None:
         if windows is not None:
             raise UsageError("windows are said twice", fix="leave out window, stride and every")
@@ -132,8 +134,9 @@ def features(
         plan = wish.viewing.plan(opened.timestamps)
         with Extractor(net, wish.outputs).attached() as extract:
             of_views = over_views(extract, net, opened, wish.viewing, batch_views, plan=plan)
+        notes = (*said_of_weights(net), *opened.notes)
         duration = float(opened.timestamps.duration)
-        return features_of(wish, opened.name, of_views, plan, duration, opened.notes)
+        return features_of(wish, opened.name, of_views, plan, duration, notes)
 
 
 def _one_stage(stage: str | None, pool: bool) -> str:
@@ -147,7 +150,7 @@ def asked_features(
     take: Sequence[str],
     windows: Windows | None,
     crops: int = 1,
-    views: str | None = None,
+    views: str | Sequence[int] | None = None,
     clip_sampling: str | None = None,
 ) -> Wish:
     """What is asked for, if the model has it.

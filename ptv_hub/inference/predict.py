@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ptv_hub.engines.machine import usable_device
 from ptv_hub.errors import UsageError, WrongInput
 from ptv_hub.inference.batching import Outputs, over_views
 from ptv_hub.inference.transforms import ModelInput
@@ -79,35 +80,37 @@ class VideoScores:
 
 
 def predict(
-    model: ActionModel | Entry | str,
+    model: ActionModel | Entry | str | os.PathLike[str],
     video: Source,
     top_k: int | None = None,
-    views: str | None = None,
+    views: str | Sequence[int] | None = None,
     *,
     threshold: float | None = None,
     timeline: bool = False,
     weights: str | os.PathLike[str] | None = None,
+    any_weights: bool = False,
     clip_sampling: str | None = None,
     fps: float | None = None,
     allow_broken: bool = False,
     batch_views: int = 1,
+    device: str | torch.device | None = None,
 ) -> Prediction:
     """The best classes of a video.
 
     Args:
-        model: a loaded model (on any device; what it returns is put back after), or a name.
+        model: a loaded model (what it returns is put back after), or what ``load`` takes.
         video: a path, URL, bytes, folder or list of images, or frames (T, H, W, 3) of uint8.
         top_k: how many classes; 5, or with ``threshold`` as many as reach it.
-        views: clips x crops, as ``"10x3"``; the published protocol's if not given. ``"1x1"``
-            is the first clip's centre, and several points less accurate.
+        views: clips x crops, ``"10x3"`` or ``(10, 3)``; the published protocol's if not given.
         threshold: leave out classes with a lower score (for models of several labels a video).
         timeline: also the scores of each clip.
-        weights: a file to load a model given by name from.
+        weights, any_weights: of a model given by name, as for ``load``.
         clip_sampling: ``"release"`` or ``"main"``, the entry's if not given.
         fps: frames per second of a folder or an array; 30 if not given.
         allow_broken: keep what can be decoded of a damaged file; ``notes`` says so.
         batch_views: views that go through the model at once; more is for GPUs, and takes more
             memory.
+        device: where it runs, as for ``load``; of a name ``"auto"``, a model stays where it is.
 
     Raises:
         VideoError: the video cannot be read, or a clip of it has no frame.
@@ -115,8 +118,9 @@ def predict(
     """
     if top_k is not None and top_k < 1:
         raise UsageError("no classes asked for", expected="top_k of 1 or more", found=top_k)
-    net = ready_model(model, weights)
-    told = Telling(net.entry, protocol_for(net.entry, views, clip_sampling), top_k, threshold)
+    net = ready_model(model, weights, any_weights=any_weights, device=device)
+    protocol = protocol_for(net.entry, views, clip_sampling)
+    told = Telling(net.entry, protocol, top_k, threshold, said_of_weights(net))
     found = score_video(
         net, video, told.protocol, fps=fps, allow_broken=allow_broken, batch_views=batch_views
     )
@@ -132,6 +136,8 @@ class Telling:
     top_k: int | None = None
     """Classes; 5, or with a threshold as many as reach it."""
     threshold: float | None = None
+    notes: tuple[str, ...] = ()
+    """What is said of the weights (``said_of_weights``)."""
 
     def of(self, found: VideoScores, *, timeline: bool = False) -> Prediction:
         """The best classes; with ``timeline`` also each clip's."""
@@ -149,21 +155,34 @@ class Telling:
             ensemble=protocol.ensemble,
             duration=found.duration,
             timeline=_timeline(found, item, protocol, best, count) if timeline else None,
-            notes=found.notes,
+            notes=(*self.notes, *found.notes),
         )
 
 
+def said_of_weights(model: ActionModel) -> tuple[str, ...]:
+    """What every result says of weights that are not known to be the published ones."""
+    doubt = None if model.origin is None else model.origin.doubt
+    return () if doubt is None else (doubt,)
+
+
 def ready_model(
-    model: ActionModel | Entry | str, weights: str | os.PathLike[str] | None = None
+    model: ActionModel | Entry | str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    any_weights: bool = False,
+    device: str | torch.device | None = None,
 ) -> ActionModel:
-    """A model as it is, or the one of a name, loaded.
+    """A model as it is, on the device that is asked for, or the one of a name, loaded.
+
+    Of a name it is on ``auto``: a GPU where there is one.
 
     Raises:
         UsageError: weights for a model that has its own, or one in training mode.
         WrongInput: neither a model of this package nor a name.
     """
-    if isinstance(model, (str, Entry)):
-        return load(model, weights=weights)
+    if isinstance(model, (str, os.PathLike, Entry)):
+        place = "auto" if device is None else device
+        return load(model, weights=weights, any_weights=any_weights, device=place)
     if not isinstance(getattr(model, "entry", None), Entry):
         raise WrongInput(
             "not a model of the zoo",
@@ -177,10 +196,12 @@ def ready_model(
             "the model is in training mode, and would give other scores each time",
             fix="model.eval()",
         )
-    return model
+    return model if device is None else model.to(usable_device(device))
 
 
-def protocol_for(item: Entry, views: str | None, clip_sampling: str | None = None) -> Protocol:
+def protocol_for(
+    item: Entry, views: str | Sequence[int] | None, clip_sampling: str | None = None
+) -> Protocol:
     """The entry's protocol with other views.
 
     Raises:

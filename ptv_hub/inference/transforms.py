@@ -8,6 +8,7 @@ pathways. That is ``Ptvkinetics``, ``Ptvssv2`` and ``Ptvcharades`` in test mode 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,8 +18,8 @@ import torch
 from torch import Tensor
 
 from ptv_hub.errors import UnknownName, WrongInput
-from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.views import crop_offsets, scaled_size, segment_indices, uniform_indices
+from ptv_hub.weights.named import entry
 from ptv_hub.zoo.entry import Entry, InputSpec, SegmentSampling
 
 ModelInput = Tensor | list[Tensor]
@@ -32,7 +33,7 @@ def transform(model: object, *, crop: Place = "center") -> ClipTransform:
     """The test-time transform of a model: frames in, model input out.
 
     Args:
-        model: a loaded model, a name, an ``Entry`` or an ``InputSpec``.
+        model: a loaded model, what ``load`` takes, or an ``InputSpec``.
         crop: which square of a wide frame: ``left``, ``center`` or ``right`` (of a portrait:
             top, centre, bottom).
 
@@ -48,7 +49,7 @@ def input_spec(model: object) -> InputSpec:
     """The input spec of a loaded model, a name, an ``Entry``, or an ``InputSpec`` itself."""
     if isinstance(model, InputSpec):
         return model
-    if isinstance(model, str):
+    if isinstance(model, (str, os.PathLike)):
         model = entry(model)
     item = model if isinstance(model, Entry) else getattr(model, "entry", None)
     if not isinstance(item, Entry):

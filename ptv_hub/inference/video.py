@@ -45,6 +45,7 @@ def open_video(source: Source, *, fps: float | None = None, allow_broken: bool =
         data = bytes(source)
         return EncodedVideo(f"{len(data)} bytes", data, allow_broken)
     if isinstance(source, (list, tuple)):
+        _refuse_videos(source)
         return ImageVideo(f"{len(source)} images", [Path(path) for path in source], fps)
     if not isinstance(source, (str, os.PathLike)):
         return ArrayVideo(source, fps)
@@ -85,6 +86,18 @@ def natural(path: str | Path) -> list[tuple[int, str]]:
     """Key of an order in which 2 comes before 10; equal numbers by their spelling."""
     parts = re.split(r"(\d+)", Path(path).name)
     return [(int(part), part) if part.isdecimal() else (-1, part) for part in parts]
+
+
+def _refuse_videos(sources: Sequence[str | os.PathLike[str]]) -> None:
+    """A list is one video's frames; of videos it would be read as a few odd images."""
+    videos = [path for path in map(Path, sources) if path.suffix.lower() in VIDEOS - IMAGES]
+    if videos:
+        raise UsageError(
+            "a list of paths is the frames of one video, and these are videos",
+            found=", ".join(map(str, videos[:3])),
+            fix="one after another: [ptv_hub.predict(model, path) for path in paths], with a "
+            "model that was loaded once",
+        )
 
 
 def _no_rate(fps: float | None, name: str) -> None:

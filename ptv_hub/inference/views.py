@@ -65,16 +65,24 @@ class ViewPlan:
         return len(self.clips) * self.num_crops
 
 
-def parse_views(views: str) -> tuple[int, int]:
-    """``"10x3"`` -> (10 clips, 3 crops).
+def parse_views(views: str | Sequence[int]) -> tuple[int, int]:
+    """``"10x3"``, or ``(10, 3)`` -> (10 clips, 3 crops).
 
     Raises:
-        UsageError: not two positive numbers with an x between them.
+        UsageError: not two positive numbers, in a string with an x between them.
     """
+    if isinstance(views, (list, tuple)):
+        views = "x".join(map(str, views))
+    if not isinstance(views, str):
+        raise UsageError(
+            "views are not understood", expected="'10x3' or (10, 3)", found=repr(views)
+        )
     match = re.fullmatch(r"\s*([1-9]\d{0,3})\s*[x×]\s*([1-9]\d{0,2})\s*", views, re.IGNORECASE)
     if match is None:
         raise UsageError(
-            "views are not understood", expected="clips x crops, as in '10x3'", found=repr(views)
+            "views are not understood",
+            expected="clips x crops, as in '10x3' or (10, 3)",
+            found=repr(views),
         )
     return int(match[1]), int(match[2])
 

@@ -21,6 +21,7 @@ from typing_extensions import Self
 from ptv_hub.errors import UnknownName, WrongInput
 from ptv_hub.models.heads import pool_globally
 from ptv_hub.models.hollow import hollow
+from ptv_hub.models.plain import FullPrecision, make_plain
 from ptv_hub.models.pytorchvideo_imports import light_imports
 from ptv_hub.zoo.entry import (
     Entry,
@@ -30,6 +31,7 @@ from ptv_hub.zoo.entry import (
     SlowFrames,
     X3DSpec,
 )
+from ptv_hub.zoo.origin import Origin
 
 Activation = Literal["softmax", "sigmoid"]
 
@@ -48,6 +50,7 @@ class ActionModel(Protocol):
     """What can be called with clips and says what it is: a ``VideoModel``, or a faster one."""
 
     entry: Entry
+    origin: Origin | None
     activation: Activation | None
     training: bool
 
@@ -72,7 +75,7 @@ def activated(model: ActionModel, activation: Activation | None) -> Iterator[Non
         model.activation = before
 
 
-class VideoModel(nn.Module):
+class VideoModel(FullPrecision):
     """A model of the zoo; its ``state_dict()`` has the official keys (``blocks.0...``).
 
     Called with one clip, float, shape (B, 3, T, H, W), or, of a model with two pathways,
@@ -88,6 +91,7 @@ class VideoModel(nn.Module):
         super().__init__()
         self.blocks = blocks
         self.entry = entry
+        self.origin: Origin | None = None
         self._slow_frames = _slow_frames_of(entry.input)
         self.activation = activation
 
@@ -229,13 +233,7 @@ def build(
         # pytorchvideo 0.1.5 uses torch.jit.script on import; its users can do nothing about it.
         warnings.simplefilter("ignore")
         net = _BUILDERS[entry.builder.name](entry)
-    for module in net.modules():
-        if isinstance(module, nn.Conv3d):
-            # 0.1.5 leaves numpy integers here, which TorchScript and mkldnn do not take.
-            module.stride = tuple(int(n) for n in module.stride)
-        elif isinstance(module, nn.AvgPool3d) and isinstance(module.kernel_size, Sequence):
-            time, height, width = module.kernel_size  # nor does torch.compile take them
-            module.kernel_size = (int(time), int(height), int(width))
+    make_plain(net)
     blocks = net.blocks
     assert isinstance(blocks, nn.ModuleList)
     if entry.head.pooling == "global":

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ptv_hub.errors import UnknownName
 from ptv_hub.models.builders import VideoModel, build
+from ptv_hub.models.plain import FullPrecision
 from ptv_hub.zoo.entry import Entry
 
 
@@ -77,7 +78,7 @@ def find_stage(entry: Entry, name: str) -> Stage:
     raise UnknownName("stage", name, names, see=f"{entry.name} has {', '.join(names)}")
 
 
-class StageModel(nn.Module):
+class StageModel(FullPrecision):
     """A model of the zoo without its head: called with a clip, it returns the stages' outputs.
 
     Takes what ``VideoModel`` takes. Returns a list of tensors (B, channels, T', H', W') as

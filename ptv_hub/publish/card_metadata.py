@@ -21,7 +21,7 @@ def metadata(item: Entry, config: HubConfig, measured: EvalResult | None) -> Mod
     from huggingface_hub import ModelCardData
 
     stated = item.license.weights
-    results = [*_published_results(item, config), *_measured_results(item, measured)]
+    results = [*_published_results(item, config, measured), *_measured_results(item, measured)]
     return ModelCardData(
         library_name="ptv_hub",
         pipeline_tag="video-classification",
@@ -39,10 +39,13 @@ def metadata(item: Entry, config: HubConfig, measured: EvalResult | None) -> Mod
     )
 
 
-def _published_results(item: Entry, config: HubConfig) -> list[HubResult]:
-    if item.published is None:
-        return []
-    marked = "published" if is_the_zoos(config) else "published for the zoo's own file"
+def _published_results(
+    item: Entry, config: HubConfig, measured: EvalResult | None
+) -> list[HubResult]:
+    known = item.digest == config.weights.digest or is_the_zoos(config)
+    if item.published is None or not (known or measured):
+        return []  # leaderboards take them for this file's own, whatever they are marked
+    marked = "published" if known else "published for the zoo's own file"
     return _results(
         item.published,
         marked,

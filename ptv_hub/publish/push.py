@@ -18,7 +18,7 @@ from ptv_hub import markdown
 from ptv_hub._version import __version__
 from ptv_hub.errors import CheckpointError, DataError, FetchError, PtvHubError, UsageError
 from ptv_hub.evaluation.result import EvalResult
-from ptv_hub.fetching import cache, hub
+from ptv_hub.fetching import cache
 from ptv_hub.files import atomic_write, scratch_folder, write_text
 from ptv_hub.publish.card import card, license_markdown
 from ptv_hub.publish.card_metadata import require_valid
@@ -29,6 +29,7 @@ from ptv_hub.verification.records import VerifyReport
 from ptv_hub.verification.walk import verify
 from ptv_hub.weights.identify import attribute
 from ptv_hub.weights.load import require_fit
+from ptv_hub.weights.named import named, weights_file
 from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.weights.repository import write_repository
 from ptv_hub.zoo import repository
@@ -143,7 +144,7 @@ def _source(
 ) -> tuple[Path, str, str | None]:
     """Path of the weights, how the card names them, and who vouches for their hash."""
     if weights is not None:
-        path = hub.local_file(weights, progress=progress)
+        path = weights_file(weights, progress=progress)
         return path, _told(os.fspath(weights)), None
     from ptv_hub.fetching.artifacts import fetch
 
@@ -199,7 +200,7 @@ def _evidence(item: Entry, weights: OpenedWeights) -> str:
 
 
 def push(
-    item: Entry,
+    model: Entry | str | os.PathLike[str],
     repo_id: str,
     *,
     weights: str | os.PathLike[str] | None = None,
@@ -213,9 +214,13 @@ def push(
 ) -> Pushed:
     """Publish a model: ``prepare`` into a folder, then ``upload`` what the Hub does not have.
 
+    ``model`` is an entry or what ``load`` takes, ``weights`` as there.
     ``folder`` keeps the files; without it they lie in a temporary one for as long as it takes.
     All else as ``prepare`` and ``upload``.
     """
+    asked = named(model)
+    weights = weights if weights is not None else asked.file
+    item = asked.entry
     with scratch_folder() if folder is None else nullcontext(Path(folder)) as where:
         prepare(item, where, repo_id=repo_id, weights=weights, results=results, progress=progress)
         return upload(

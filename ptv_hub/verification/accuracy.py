@@ -29,6 +29,7 @@ class Data:
     videos: str | os.PathLike[str] | None = None
     out: str | os.PathLike[str] | None = None
     workers: int = 0
+    validation_set: bool = False
 
 
 def check_accuracy(model: ActionModel, data: Data, *, progress: bool = False) -> list[Check]:
@@ -45,7 +46,14 @@ def check_accuracy(model: ActionModel, data: Data, *, progress: bool = False) ->
         out = data.out
         if out is None and same_videos:
             out = stack.enter_context(TemporaryDirectory(prefix="ptv-hub-"))
-        result = evaluate(model, listing, out=out, workers=data.workers, progress=progress)
+        result = evaluate(
+            model,
+            listing,
+            out=out,
+            workers=data.workers,
+            validation_set=data.validation_set,
+            progress=progress,
+        )
         if result is None:  # another rank than the first
             return [not_measured(entry)]
         if not same_videos or out is None:
@@ -65,7 +73,7 @@ def accuracy_checks(result: EvalResult) -> list[Check]:
     for row in result.comparisons:
         if row.published is None:
             continue
-        verdict, note = _verdict(result, row)
+        verdict, note = _verdict(result, row, row.published)
         checks.append(
             Check(
                 level="accuracy",
@@ -79,10 +87,12 @@ def accuracy_checks(result: EvalResult) -> list[Check]:
     return checks
 
 
-def _verdict(result: EvalResult, row: Comparison) -> tuple[Verdict, str]:
+def _verdict(result: EvalResult, row: Comparison, published: float) -> tuple[Verdict, str]:
     counts = result.counts
     over = f"over {counts.scored} of {counts.listed} videos"
-    reasons = (*result.differs, *result.cautions)
+    # Not whose weights they are: that they give the published numbers is what is looked for.
+    doubt = () if result.unknown_list is None else (result.unknown_list,)
+    reasons = (*result.differs, *doubt, *result.cautions)
     if row.metric != result.metric:
         return "noted", f"{over}; held by the headline number alone"
     if row.low is None or row.high is None:
@@ -92,7 +102,7 @@ def _verdict(result: EvalResult, row: Comparison) -> tuple[Verdict, str]:
         return "noted", "; ".join((f"{interval}: too wide to tell", *reasons))
     if reasons:
         return "noted", "; ".join((interval, *reasons))
-    return ("holds" if row.inside else "fails"), interval
+    return ("holds" if row.low <= published <= row.high else "fails"), interval
 
 
 def not_measured(entry: Entry) -> Check:

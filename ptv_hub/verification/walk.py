@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from ptv_hub import environment
 from ptv_hub.errors import FetchError, HashMismatch, LayoutError
-from ptv_hub.fetching.hub import entry
 from ptv_hub.verification import goldens
 from ptv_hub.verification.accuracy import Data, check_accuracy, not_measured
 from ptv_hub.verification.behaviour import check_behaviour
@@ -19,12 +17,13 @@ from ptv_hub.verification.spec import check_spec
 from ptv_hub.verification.tensors import check_tensors
 from ptv_hub.verification.weights_file import Subject, check_file, mismatch, obtain
 from ptv_hub.weights.load import with_weights
+from ptv_hub.weights.named import named
 from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.zoo.entry import Entry
 
 
 def verify(
-    name: str | Entry,
+    name: str | os.PathLike[str] | Entry,
     *,
     weights: str | os.PathLike[str] | OpenedWeights | None = None,
     spec_only: bool = False,
@@ -55,12 +54,15 @@ def verify(
         WriteError: no room for temporary files, or for the record.
         DataError, EvaluationError: of ``data``.
     """
-    item = entry(name) if isinstance(name, str) else name
+    given = None if isinstance(weights, OpenedWeights) else weights
+    asked = named(name, given, progress=progress)
+    item = asked.entry
     checks = check_spec(item)
     if spec_only:
         return _report(item, checks)
-    if weights is not None and not isinstance(weights, OpenedWeights):
-        weights = OpenedWeights(Path(weights), item, checked=True)
+    if asked.file is not None:
+        weights = OpenedWeights(asked.file, item, checked=True)
+    assert weights is None or isinstance(weights, OpenedWeights)
     try:
         subject = obtain(item, weights, progress=progress)
     except HashMismatch as error:

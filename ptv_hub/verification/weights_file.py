@@ -183,9 +183,10 @@ def _own_word(entry: Entry, own: OwnWord) -> Check:
     A contradiction fails. Agreement is the file's own claim and proves nothing.
     """
     found, expected = dict(own.claims), own.expected(entry)
-    if own.name is not None:
-        found["entry"] = own.name
-        expected["entry"] = own.name if is_called(own.name, entry) else entry.name
+    if own.names:
+        found["entry"] = " or ".join(own.names)
+        agrees = any(is_called(name, entry) for name in own.names)
+        expected["entry"] = found["entry"] if agrees else entry.name
     if not found:
         return _check("its own word", "noted", found="says nothing of itself")
     agrees = found == expected

@@ -188,13 +188,12 @@ def write(
     training: Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
     container: str = "model_state",
-    said: bool = False,
 ) -> None:
     """Write a checkpoint: ``.safetensors`` by that suffix, else PySlowFast's ``.pyth`` container.
 
     A ``.pyth`` holds ``model_state`` (or another ``container``) and, where given, the training
     state beside it, as PySlowFast's and PyTorchVideo's loaders read it; ``metadata`` goes into
-    safetensors, and into a ``.pyth`` where it is to be ``said`` there too.
+    safetensors, and under a key of a ``.pyth`` that their loaders pass by.
     The file is read back and every tensor compared bit for bit before it appears under its
     name: whole, right, or not at all.
 
@@ -219,7 +218,7 @@ def write(
             # PySlowFast's order: epoch, model_state, optimizer_state, cfg.
             head = {"epoch": training["epoch"]} if training and "epoch" in training else {}
             rest = {k: v for k, v in (training or {}).items() if k != "epoch"}
-            told = {SAID: dict(metadata)} if said and metadata else {}
+            told = {SAID: dict(metadata)} if metadata else {}
             _write_pickle({**head, container: plain, **rest, **told}, temporary, path)
         back = read(temporary).tensors
         wrong = [key for key in plain if key not in back or not same_bits(plain[key], back[key])]

@@ -13,17 +13,18 @@ from torch import Tensor
 
 from ptv_hub._version import __version__
 from ptv_hub.containers.kind import Format
-from ptv_hub.errors import UnknownName, UsageError, WriteError
-from ptv_hub.fetching.hub import entry
-from ptv_hub.files import ready_file
+from ptv_hub.errors import UsageError, WriteError
+from ptv_hub.files import ready_file, refuse_existing
 from ptv_hub.models.builders import build
 from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.checkpoint import Checkpoint
 from ptv_hub.weights.identify import candidates, fits_but_for_head
 from ptv_hub.weights.load import require_fit
 from ptv_hub.weights.mmaction2 import MMACTION2
+from ptv_hub.weights.named import SUFFIXES, entry, existing, in_words, weights_file
 from ptv_hub.weights.native import NATIVE
 from ptv_hub.weights.opened import OpenedWeights
+from ptv_hub.weights.own_word import ENTRY, recorded_in
 from ptv_hub.zoo.entry import Entry, Record
 from ptv_hub.zoo.manifest import known
 from ptv_hub.zoo.repository import is_address
@@ -67,29 +68,32 @@ def convert(
     to: str,
     as_name: str | Entry | None = None,
     keep_training: bool = False,
+    overwrite: bool = False,
     progress: bool = True,
 ) -> Conversion:
     """Write the weights of a file, or of a zoo entry, in another layout.
 
     Args:
-        source: a weights file in any layout and format, or the name of an entry or an address
-            (``hf-hub:org/name``), which is fetched. A file wins over a name.
+        source: what holds weights, as ``load`` takes it; of a name or address it is fetched.
         out: where to; safetensors by that suffix, else a ``.pyth`` in PySlowFast's container.
         to: the layout: ``official``, ``pyslowfast``, ``native`` or ``mmaction2``.
         as_name: whose weights these are, where keys and shapes are those of several networks.
         keep_training: carry ``epoch``, ``optimizer_state`` and ``cfg`` over as they are; the
-            default leaves them out (about half of a zoo file's bytes).
+            default leaves them out. Which model it is goes along in any case, under a key of a
+            ``.pyth`` that the loaders of PySlowFast and PyTorchVideo pass by.
+        overwrite: replace a file that is there; never the source.
 
     Raises:
         UnknownName: no such layout, or the source is neither a file nor an entry.
         CheckpointError: the source cannot be read, its keys are of no layout, or (``Undecided``)
             of several networks; it is not of ``as_name``, or the layout has no such network.
-        WriteError: the target could not be written whole; nothing is left of it.
+        WriteError: the target is there, or the source, or it could not be written whole.
     """
     layouts.layout(to)
     out = Path(out)
     _require_target(out)
     path, origin, item = _source(source, progress)
+    refuse_existing(out, overwrite, sources=[path])
     if as_name is not None:
         item = entry(as_name) if isinstance(as_name, str) else as_name
     weights = OpenedWeights(path, item, checked=True)
@@ -108,22 +112,19 @@ def convert(
         )
     tensors, done, lost = _written(weights, to)
     metadata = {
-        ("entry" if len(models) == 1 else "candidates"): ", ".join(models),
+        **_who(models, recorded_in(file)),
         "layout": to,
         "digest": weights.digest,
         "source": origin,
         "converted_by": f"ptv_hub {__version__}",
         **_history(file, done, lost),
     }
-    # A .pyth says it too, where its keys would let it be taken for another model's.
-    said = "transformations" in metadata or weights.layout in _OF_OTHER_CODE
     checkpoint.write(
         out,
         tensors,
         training=training,
         metadata=metadata,
         container="state_dict" if to == MMACTION2 else "model_state",
-        said=said,
     )
     return Conversion(
         source=str(path),
@@ -202,22 +203,21 @@ def _notes(models: tuple[str, ...], to: str) -> tuple[str, ...]:
     return ()
 
 
+def _who(models: tuple[str, ...], own: Entry | None) -> dict[str, str]:
+    """Which model it is; of one's own the whole entry, which no manifest holds."""
+    if own is not None:
+        return {"entry": own.name, ENTRY: own.model_dump_json()}
+    return {("entry" if len(models) == 1 else "candidates"): ", ".join(models)}
+
+
 def _source(source: str | os.PathLike[str], progress: bool) -> tuple[Path, str, Entry | None]:
     """Path of the file, where it came from, and the entry where one was asked for."""
-    path = Path(source)
-    named = isinstance(source, str) and (is_address(source) or not path.suffix)
-    if path.exists() or not named or path.is_absolute():
+    word = os.fspath(source)
+    missing = not is_address(word) and Path(word).suffix in SUFFIXES
+    if existing(word) is not None or missing:
+        path = weights_file(word, progress=progress)
         return path, path.name, None
-    try:
-        item = entry(str(source))
-    except UnknownName as error:
-        raise UnknownName(
-            "file or model",
-            source,
-            error.known,
-            spellings=error.spellings,
-            see="'ptv-hub list' shows the models",
-        ) from error
+    item = in_words(word, kind="file or model")
     from ptv_hub.fetching.artifacts import fetch
 
     fetched = fetch(item, progress=progress)

@@ -106,12 +106,15 @@ def attribute(
         CheckpointError: the file cannot be read, or no layout names its keys.
         FetchError: the cache's record of its pins is damaged.
     """
-    proofs = [*known, *_proofs(weights, just_pinned)]
-    return Attribution(entry, candidates(weights), tuple(sorted(proofs)))
+    found = proofs(weights, more=known, just_pinned=just_pinned)
+    return Attribution(entry, candidates(weights), found)
 
 
-def _proofs(weights: OpenedWeights, just_pinned: Artifact | None) -> list[Proof]:
-    found = []
+def proofs(
+    weights: OpenedWeights, *, more: Sequence[Proof] = (), just_pinned: Artifact | None = None
+) -> tuple[Proof, ...]:
+    """What ties the bytes or the tensors to any entry, the strongest first. As ``attribute``."""
+    found = list(more)
     pins = cache.pins()
     if just_pinned is not None:
         pins.pop(cache.key(just_pinned), None)
@@ -124,7 +127,7 @@ def _proofs(weights: OpenedWeights, just_pinned: Artifact | None) -> list[Proof]
                 found.append(Proof(False, item.name, f"sha256 ({artifact.hash_source})"))
             elif pin is not None and pin.size == weights.size and pin.sha256 == weights.sha256:
                 found.append(Proof(True, item.name, f"sha256 (first use here, {pin.since})"))
-    return found
+    return tuple(sorted(found))
 
 
 def _has_bytes(weights: OpenedWeights, artifact: Artifact) -> bool:

@@ -12,11 +12,13 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
+from ptv_hub.engines.machine import usable_device
 from ptv_hub.errors import KeyMismatch, UsageError
-from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import Activation, VideoModel, build
 from ptv_hub.models.stages import StageModel, without_classifier
+from ptv_hub.weights.admission import admitted, fetched_origin
 from ptv_hub.weights.mmaction2 import MMACTION2
+from ptv_hub.weights.named import Named, named
 from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.zoo.entry import Entry
 
@@ -41,46 +43,54 @@ class KeyFit:
 
 @overload
 def load(
-    name: str | Entry,
+    name: str | os.PathLike[str] | Entry,
     *,
     pretrained: bool = ...,
     weights: str | os.PathLike[str] | None = ...,
+    any_weights: bool = ...,
     num_classes: int | None = ...,
     activation: Activation | None = ...,
     features_only: Literal[False] = ...,
+    device: str | torch.device | None = ...,
     progress: bool = ...,
 ) -> VideoModel: ...
 
 
 @overload
 def load(
-    name: str | Entry,
+    name: str | os.PathLike[str] | Entry,
     *,
     pretrained: bool = ...,
     weights: str | os.PathLike[str] | None = ...,
+    any_weights: bool = ...,
     features_only: Literal[True],
+    device: str | torch.device | None = ...,
     progress: bool = ...,
 ) -> StageModel: ...
 
 
 def load(
-    name: str | Entry,
+    name: str | os.PathLike[str] | Entry,
     *,
     pretrained: bool = True,
     weights: str | os.PathLike[str] | None = None,
+    any_weights: bool = False,
     num_classes: int | None = None,
     activation: Activation | None = None,
     features_only: bool = False,
+    device: str | torch.device | None = None,
     progress: bool = True,
 ) -> VideoModel | StageModel:
-    """A model of the zoo, in eval mode, on the CPU, carrying its record as ``model.entry``.
+    """A model of the zoo, in eval mode, carrying its record as ``model.entry``.
 
     Args:
         name: hub name (``slowfast_r50``), zoo name (``X3D_M``), config path, or an ``Entry``;
-            ``hf-hub:org/name[@revision]`` is a repository of the Hugging Face Hub,
-            ``local-dir:PATH`` a folder with the same files.
+            ``hf-hub:org/name[@revision]``, a folder with the same files (also ``local-dir:PATH``)
+            or of a run, or a weights file that tells which model it is. A path comes first.
         pretrained: False builds the model with pytorchvideo's initial weights.
-        weights: a local file in either layout and format, in place of the entry's own.
+        weights: a local file in either layout and format, in place of the entry's own; or a
+            folder, run, address or name. ``model.origin`` says whose they are.
+        any_weights: take weights that say they are another model's, or are known to be.
         num_classes: another number than the entry's keeps all weights but the classifier's,
             which is new (and said so in the log), unless the file has one of that size; 0
             leaves the classifier out: pooled features (B, D) come back.
@@ -88,6 +98,8 @@ def load(
             test-time scores: the activation at each position of the head, then the mean.
         features_only: a ``StageModel`` instead: a list of the stages' outputs comes back, as
             its ``feature_info`` names them, with their channels and strides.
+        device: ``"auto"`` (cuda, mps or cpu, the first there is), ``"gpu"``, or as torch names
+            it; ``None`` is the CPU.
         progress: show a bar on stderr while fetching.
 
     Returns:
@@ -97,44 +109,69 @@ def load(
     Raises:
         UnknownName, AmbiguousName: of the name.
         FetchError: the weights cannot be brought here, or are not those published.
+        OtherWeights: the weights are another model's, or say so.
         CheckpointError: the file cannot be used, or is not of this model; never half a model.
+        UsageError: no such device here.
     """
-    item = entry(name) if isinstance(name, str) else name
     headless = features_only or num_classes == 0
+    _require_sense(pretrained, weights, headless, num_classes, activation)
+    place = None if device is None else usable_device(device)  # before anything is fetched
+    asked = named(name, weights, progress=progress)
+    if asked.note:
+        log.warning("%s", asked.note)
+    classes = None if headless else num_classes
+    if pretrained:
+        model = _pretrained(asked, any_weights, classes, activation, progress)
+    else:
+        model = build(asked.entry, num_classes=classes, activation=activation).eval()
+    if place is not None:
+        model.to(place)
+    if features_only:
+        return StageModel(model)
+    return without_classifier(model) if headless else model
+
+
+def _require_sense(
+    pretrained: bool,
+    weights: object,
+    headless: bool,
+    num_classes: int | None,
+    activation: Activation | None,
+) -> None:
     if headless and (activation is not None or num_classes):
         raise UsageError(
             "features have no classes, and no activation",
             found=f"activation={activation!r}, num_classes={num_classes}",
             fix="leave them out",
         )
-    classes = None if headless else num_classes
-    model = _classifier(item, pretrained, weights, classes, activation, progress)
-    if features_only:
-        return StageModel(model)
-    return without_classifier(model) if headless else model
+    if not pretrained and weights is not None:
+        raise UsageError(
+            "pretrained=False and weights= contradict each other",
+            found=f"weights={str(weights)!r}",
+            fix="leave one of them out",
+        )
 
 
-def _classifier(
-    item: Entry,
-    pretrained: bool,
-    weights: str | os.PathLike[str] | None,
+def _pretrained(
+    asked: Named,
+    any_weights: bool,
     num_classes: int | None,
     activation: Activation | None,
     progress: bool,
 ) -> VideoModel:
-    """The whole model, as ``load`` describes it, with its classifier."""
-    if not pretrained:
-        if weights is not None:
-            raise UsageError(
-                "pretrained=False and weights= contradict each other",
-                found=f"weights={os.fspath(weights)!r}",
-                fix="leave one of them out",
-            )
-        return build(item, num_classes=num_classes, activation=activation).eval()
-    path = Path(weights) if weights is not None else _fetched(item, progress)
-    return with_weights(
-        item, OpenedWeights(path, item), num_classes=num_classes, activation=activation
+    """The whole model with its weights, which are the entry's own or admitted."""
+    from ptv_hub.fetching.artifacts import fetch
+
+    item = asked.entry
+    fetched = fetch(item, progress=progress) if asked.file is None else None
+    weights = OpenedWeights(fetched.path if fetched else Path(asked.file or ""), item)
+    model = with_weights(item, weights, num_classes=num_classes, activation=activation)
+    model.origin = (
+        fetched_origin(item, fetched)
+        if fetched
+        else admitted(item, weights, any_weights=any_weights)
     )
+    return model
 
 
 def with_weights(
@@ -144,12 +181,12 @@ def with_weights(
     num_classes: int | None = None,
     activation: Activation | None = None,
 ) -> VideoModel:
-    """The entry's model in eval mode with a file's tensors, as ``load`` describes it.
+    """The entry's model in eval mode with a file's tensors, whosever they are.
 
     Raises:
-        CheckpointError: the file cannot be used, or is not of this model.
+        CheckpointError: the file cannot be used, or does not fit this model.
     """
-    _warn_of_another(item, weights)
+    _warn_of_other_code(item, weights)
     tensors = weights.official
     model = build(item, num_classes=num_classes, activation=activation, device="meta")
     new_head = num_classes is not None and num_classes != item.num_classes
@@ -157,24 +194,15 @@ def with_weights(
     return model.eval()
 
 
-def _warn_of_another(item: Entry, weights: OpenedWeights) -> None:
-    """Say in the log where a file says that it is of another model, or comes from other code."""
-    if weights.own_word.excludes(item):
-        said = " or ".join(weights.own_word.names) or "another network, in its config"
-        log.warning("%s says that it is of %s, and is loaded as %s", weights.path, said, item.name)
-    elif weights.layout == MMACTION2 and item.head.pooling != "global":
+def _warn_of_other_code(item: Entry, weights: OpenedWeights) -> None:
+    """Say in the log where a file comes from other code, which runs it otherwise."""
+    if weights.layout == MMACTION2 and item.head.pooling != "global":
         log.warning(
             "%s is MMAction2's: its head and its input are others than those of %s, and so are the"
             " scores; 'ptv-hub identify' names its own entries",
             weights.path,
             item.name,
         )
-
-
-def _fetched(item: Entry, progress: bool) -> Path:
-    from ptv_hub.fetching.artifacts import fetch
-
-    return fetch(item, progress=progress).path
 
 
 def load_weights(

@@ -27,6 +27,9 @@ from ptv_hub.zoo.entry import Entry, first_fault
 RECORD = "ptv_hub"
 """Key under which a run's checkpoint holds what PySlowFast has no place for, its entry too."""
 
+ENTRY = "own_entry"
+"""Under which ``convert`` hands that entry on, in what it writes."""
+
 _CLAIMS = {
     "num_frames": "NUM_FRAMES",
     "sampling_rate": "SAMPLING_RATE",
@@ -123,13 +126,24 @@ def _config(file: Checkpoint) -> dict[str, object]:
     text = file.training.get("cfg")
     if not isinstance(text, str) or len(text) > _CONFIG_LETTERS:
         return {}
-    import yaml
-
+    try:
+        import yaml
+    except ImportError:  # a bare clone of torch.hub's: what tells most look-alikes apart
+        return {"DATA": _numbers_of(text)}
     try:
         config = parse_yaml(text)
     except (yaml.YAMLError, ValueError):
         return {}
     return config if isinstance(config, dict) else {}
+
+
+def _numbers_of(text: str) -> dict[str, object]:
+    """The claims in the text of a config; their keys have no other place in it."""
+    found = {
+        key: {int(value) for value in re.findall(rf"\b{key}['\"]?\s*:\s*(\d+)\b", text)}
+        for key in _CLAIMS.values()
+    }
+    return {key: values.pop() for key, values in found.items() if len(values) == 1}
 
 
 def _word_of_mmaction2(file: Checkpoint, name: str | None, names: tuple[str, ...]) -> OwnWord:
@@ -161,11 +175,21 @@ def recorded(path: str | os.PathLike[str]) -> Entry | None:
     return None if _surely_without(path) else recorded_in(checkpoint.read(path))
 
 
+def recorded_or_none(path: str | os.PathLike[str]) -> Entry | None:
+    """As ``recorded``; what cannot be read is left to who loads it, and says what is wrong."""
+    try:
+        return recorded(path)
+    except CheckpointError:
+        return None
+
+
 def recorded_in(file: Checkpoint) -> Entry | None:
     """As ``recorded``, of a file that was read."""
     record = file.training.get(RECORD)
     if record is None:
-        return None
+        if ENTRY not in file.metadata:
+            return None
+        record = {"entry": file.metadata[ENTRY]}
     try:
         if not (isinstance(record, Mapping) and isinstance(record.get("entry"), str)):
             raise TypeError("no text of an entry")

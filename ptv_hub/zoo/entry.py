@@ -261,6 +261,19 @@ class Published(Record):
         return told[0], told[1]
 
 
+class ValidationSet(Record):
+    """By what the list of the videos is known that the published numbers were measured on."""
+
+    fewest: Annotated[int, Field(gt=0)]
+    """Videos of the smallest copy in use; links die, and copies lose some."""
+    most: Annotated[int, Field(gt=0)]
+    """Videos of the owners' list."""
+    digests: tuple[Sha256, ...] = ()
+    """Of lists (``Listing.digest``) that are known to be it, whatever their number of videos."""
+    source: str
+    """Who says so."""
+
+
 class Erratum(Record):
     """A figure of the table that does not hold: shown with both numbers, never hidden."""
 
@@ -407,6 +420,8 @@ class EntryRow(Record):
     """Where it is another than its manifest's."""
     source: Line | None = None
     """Where the row stands, if not where its manifest says."""
+    validation: ValidationSet | None = None
+    """Of the data set, where it is another than the manifest's; null where nothing is known."""
 
     @model_validator(mode="after")
     def _pathways(self) -> Self:

@@ -212,7 +212,8 @@ def list_models(
 ) -> list[str]:
     """Names of the entries that match, in the manifest's order.
 
-    ``pattern`` is a glob over hub names and zoo names (``"x3d_*"``); ``arch``, ``dataset``
+    ``pattern`` is a glob over hub names, zoo names and architectures (``"x3d_*"``), or a part of
+    one (``"X3D"``); ``k400`` and the like are understood as data sets. ``arch``, ``dataset``
     and ``depth`` are compared without case (``arch="r2plus1d"`` is ``R(2+1)D``). The limits
     are on the published figures; entries without them do not match. ``zoo`` is a collection:
     ``core`` (with manifests of one's own), ``pyslowfast_native``, ``mmaction2``, or ``all``.
@@ -260,15 +261,31 @@ def filter_entries(
     def matches(item: Entry) -> bool:
         names = (item.name, item.zoo_name, _short_config(item.config))
         return (
-            any(fnmatchcase(_fold(s), _fold(pattern)) for s in names)
+            any(fnmatchcase(_fold(s), wanted) for s in (*names, item.arch))
             and _one_of(arch, item.arch, item.builder.name)
-            and _one_of(dataset, item.dataset, item.config.split("/")[0])
+            and _one_of(_data_set(dataset), item.dataset, item.config.split("/")[0])
             and _one_of(depth, item.depth)
             and _under(max_gflops, item, "gflops")
             and _under(max_params_millions, item, "params_millions")
         )
 
+    wanted, among = _fold(pattern), list(among)
+    found = [item for item in among if matches(item)]
+    if found or any(sign in wanted for sign in "*?["):
+        return found
+    wanted = f"*{wanted}*"  # a part of names, where it is not the whole of one
     return [item for item in among if matches(item)]
+
+
+_DATA_SETS = {
+    **dict.fromkeys(("k400", "kinetics", "kinetics_400"), "kinetics400"),
+    **dict.fromkeys(("sthv2", "something_something_v2", "something_something"), "ssv2"),
+}
+"""What else the zoo's data sets are called."""
+
+
+def _data_set(name: str | None) -> str | None:
+    return None if name is None else _DATA_SETS.get(_fold(name), name)
 
 
 def _one_of(wanted: str | None, *values: str) -> bool:

@@ -11,7 +11,16 @@ from pydantic import Field, ValidationError
 
 from ptv_hub.errors import ManifestError
 from ptv_hub.zoo.documents import read_json
-from ptv_hub.zoo.entry import BESIDE, Entry, EntryRow, LeftOut, License, Record, first_faults
+from ptv_hub.zoo.entry import (
+    BESIDE,
+    Entry,
+    EntryRow,
+    LeftOut,
+    License,
+    Record,
+    ValidationSet,
+    first_faults,
+)
 from ptv_hub.zoo.names import Below, Line
 
 
@@ -33,6 +42,7 @@ class ManifestFile(Record):
     license: License
     zoo: Line | None = None
     """Name of the collection, for ``list --zoo``; null for one that a plain list shows."""
+    validation: ValidationSet | None = None
     entries: tuple[EntryRow, ...]
     left_out: tuple[LeftOut, ...] = ()
     """The rows of the table that are not served, each with its reason."""
@@ -126,5 +136,6 @@ def _entry(row: EntryRow, manifest: ManifestFile, labels: tuple[str, ...], base:
             "source": row.source or manifest.source,
             "zoo": row.zoo or manifest.zoo,
             "demonstration": row.demonstration or manifest.demonstration,
+            "validation": row.validation or manifest.validation,
         }
     )

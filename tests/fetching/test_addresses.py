@@ -10,7 +10,8 @@ import pytest
 
 from ptv_hub.errors import FetchError
 from ptv_hub.fetching.artifacts import fetch
-from ptv_hub.fetching.hub import entry, local_file
+from ptv_hub.fetching.hub import entry
+from ptv_hub.weights.named import weights_file
 from ptv_hub.zoo.repository import HubConfig, Provenance, WeightsFile
 from tests import hub_server
 from tests.fetching.test_cache import run  # noqa: F401  (a fixture)
@@ -119,6 +120,6 @@ def test_lock_names_the_address_and_the_hash(address, run, tmp_path, monkeypatch
 def test_a_lock_that_does_not_name_the_address_refuses_it(address, tmp_path, monkeypatch):
     (tmp_path / "team.lock").write_text('{"schema_version": 1, "files": {}}')
     monkeypatch.setenv("PTV_HUB_LOCK", str(tmp_path / "team.lock"))
-    for bring in (lambda: fetch(entry(address), progress=False), lambda: local_file(address)):
+    for bring in (lambda: fetch(entry(address), progress=False), lambda: weights_file(address)):
         with pytest.raises(FetchError, match=r"does not name .*own.*model\.safetensors"):
             bring()

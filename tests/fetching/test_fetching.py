@@ -958,3 +958,31 @@ def test_whatever_happens_the_file_is_right_or_there_is_one_error(server, seed):
         assert whole_files() == []
     else:
         assert content == FILE or (content == CHANGED and item.artifacts[0].sha256 is None)
+
+
+def test_a_server_without_an_address_is_one_message_at_once(monkeypatch):
+    """Both files of the entry are told, each in a line, and nothing is tried twice."""
+    asked = []
+
+    def no_address(host, port):
+        asked.append(host)
+        raise OSError(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(trouble.socket, "getaddrinfo", no_address)
+    start = time.monotonic()
+    with pytest.raises(FetchError) as failed:
+        fetch(entry("c2d_r50"), progress=False)
+    assert time.monotonic() - start < 3
+    assert asked == ["dl.fbaipublicfiles.com"]
+    lines = [line for line in str(failed.value).splitlines() if "https://" in line]
+    assert len(lines) == 2
+    assert all("cannot be found" in line and "name resolution" in line for line in lines)
+
+
+def test_a_name_server_that_does_not_answer_is_left_behind(monkeypatch):
+    monkeypatch.setattr(trouble.socket, "getaddrinfo", lambda *_: time.sleep(5))
+    monkeypatch.setattr(trouble, "NAME_S", 0.1)
+    start = time.monotonic()
+    with pytest.raises(FetchError, match=r"no name server answered in 0\.1 s"):
+        fetch(entry("x3d_l"), progress=False)
+    assert time.monotonic() - start < 3

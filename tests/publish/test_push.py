@@ -22,11 +22,11 @@ from ptv_hub.errors import (
     PublishError,
     UsageError,
 )
-from ptv_hub.fetching import hub
 from ptv_hub.models.digest import digest
 from ptv_hub.publish import push
 from ptv_hub.publish.upload import upload
 from ptv_hub.weights import checkpoint
+from ptv_hub.weights.named import weights_file
 from ptv_hub.zoo.repository import FILES
 from tests import ROOT, hub_server
 from tools import draw
@@ -148,7 +148,7 @@ def test_addresses_stand_where_names_and_files_do(server, prepared, tmp_path):
     address = f"hf-hub:{NAME}"
     done = ptv_hub.convert(address, tmp_path / "x.pyth", to="pyslowfast")
     assert done.digest == drawn_digest("x3d_xs")
-    assert checkpoint.read(hub.local_file(address)).metadata["entry"] == "x3d_xs"
+    assert checkpoint.read(weights_file(address)).metadata["entry"] == "x3d_xs"
     assert ptv_hub.transform(address).spec == ptv_hub.entry("x3d_xs").input
     small = ptv_hub.load(address, num_classes=3)
     assert small.entry.num_classes == 3
@@ -379,7 +379,8 @@ def test_passing_a_repository_on_vouches_for_nothing(prepared, tmp_path):
     # The same weights, from another file: the same bytes.
     assert config.weights.model_dump() == before["weights"]
     card = (tmp_path / "README.md").read_text()
-    assert "(published for the zoo's own file)" in card
+    assert "model-index" not in card
+    assert "not proven" in card
     assert "| tensors | digest | unknown |" in card
     assert [a["zoo"] for a in config.entry["artifacts"]] == ["pyslowfast", "official"]
 

@@ -143,8 +143,34 @@ def test_convert_says_what_is_wrong_with_the_call(drawn, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["folder.pyth"]
 
 
-def test_a_file_can_be_converted_onto_itself(tmp_path):
+def test_convert_leaves_its_source_and_what_is_there(tmp_path):
+    """A checkpoint's training state cannot be had again."""
     path = draw.write("x3d_xs", tmp_path / "a.pyth")
-    done = convert(path, path, to="official")
-    assert identify(path).layout == "official"
-    assert identify(path).digest == done.digest
+    other = tmp_path / "other.pyth"
+    other.symlink_to(path)
+    before = path.read_bytes()
+    for target in (path, other):
+        with pytest.raises(WriteError, match="its own source"):
+            convert(path, target, to="official", overwrite=True)
+    (tmp_path / "b.pyth").write_bytes(b"mine")
+    with pytest.raises(WriteError, match=r"there is such a file(.|\n)*--overwrite"):
+        convert(path, tmp_path / "b.pyth", to="official")
+    assert (path.read_bytes(), (tmp_path / "b.pyth").read_bytes()) == (before, b"mine")
+    done = convert(path, tmp_path / "b.pyth", to="official", overwrite=True)
+    assert identify(tmp_path / "b.pyth").digest == done.digest
+
+
+def test_a_converted_file_says_what_it_is_where_other_loaders_do_not_look(tmp_path):
+    path = draw.write("x3d_m", tmp_path / "X3D_M.pyth")
+    for out, to in (("a.pyth", "official"), ("b.pth", "pyslowfast"), ("c.safetensors", "official")):
+        convert(path, tmp_path / out, to=to)
+        (found,) = identify(tmp_path / out).candidates
+        assert (found.name, found.evidence) == ("x3d_m", "keys, shapes and the file's own word")
+        assert identify(tmp_path / out).training == ()
+    content = torch.load(tmp_path / "a.pyth", weights_only=True)
+    # PyTorchVideo's hub takes content["model_state"]; PySlowFast looks for the other three.
+    assert set(content) & {"model_state", "epoch", "optimizer_state", "scaler_state"} == {
+        "model_state"
+    }
+    again = convert(tmp_path / "a.pyth", tmp_path / "d.safetensors", to="pyslowfast")
+    assert again.models == ("x3d_m",)

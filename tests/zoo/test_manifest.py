@@ -189,6 +189,23 @@ def test_hub_names_are_pytorchvideos_own_where_it_has_one():
     assert ours - theirs == {"slow_4x16_r50", "slowfast_4x16_r50"}
 
 
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"pattern": "X3D"}, ["x3d_xs", "x3d_s", "x3d_m", "x3d_l"]),
+        ({"pattern": "slowfast", "dataset": "SSv2"}, ["slowfast_r50_ssv2"]),
+        ({"pattern": "charad"}, ["slow_r50_charades", "slowfast_r50_charades"]),
+        ({"pattern": "slow_r50"}, ["slow_r50"]),
+        ({"pattern": "csn", "dataset": "k400"}, ["csn_r101"]),
+        ({"pattern": "R2PLUS", "dataset": "Kinetics-400"}, ["r2plus1d_r50"]),
+        ({"dataset": "something-something", "arch": "slow"}, ["slow_r50_ssv2"]),
+        ({"pattern": "nothing"}, []),
+    ],
+)
+def test_a_part_of_a_name_and_a_data_sets_other_names_are_understood(asked, found):
+    assert list_models(**asked) == found
+
+
 def test_list_models_filters():
     assert list_models("x3d_*") == ["x3d_xs", "x3d_s", "x3d_m", "x3d_l"]
     assert list_models("X3D*", max_gflops=3) == ["x3d_xs", "x3d_s"]

@@ -1,0 +1,32 @@
+"""Devices by name: the same words everywhere."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ptv_hub.engines.machine import usable_device
+from ptv_hub.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "auto"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")]
+)
+def test_auto_is_the_first_there_is_and_gpu_no_cpu(cuda, mps, auto, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch, "empty", lambda *size, device: None)
+    assert usable_device("auto").type == auto
+    if auto == "cpu":
+        with pytest.raises(UsageError, match=r"no GPU(.|\n)*--device cpu"):
+            usable_device("gpu")
+    else:
+        assert usable_device("gpu").type == auto
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "quantum"])
+def test_a_device_that_is_not_here_is_refused_in_words(name):
+    with pytest.raises(UsageError, match=r"cannot be used(.|\n)*auto, gpu, cpu"):
+        usable_device(name)
+    assert usable_device(torch.device("cpu")).type == "cpu"
