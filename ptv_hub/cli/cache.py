@@ -203,7 +203,7 @@ def _verified_beside(item: Entry) -> dict[str, str]:
     try:
         return {**row, "file": str(fetch(item, progress=False).path)}
     except HashMismatch as error:
-        typer.echo(f"ptv-hub: {error}", err=True)
+        tell_error(error)
         return {**row, "result": "changed"}
 
 
