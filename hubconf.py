@@ -1,4 +1,5 @@
-"""``torch.hub.load("org/ptv_hub", NAME)``: an entry point for every model of the manifests.
+"""``torch.hub.load("org/ptv_hub", NAME)``: an entry point for every model of the zoo's core, and
+for every video model of PyTorchVideo's own hub.
 
 ``torch.hub.list("org/ptv_hub")`` names them, ``torch.hub.help("org/ptv_hub", NAME)`` tells
 what one is and wants. Nothing needs to be installed but what ``dependencies`` names.
@@ -17,7 +18,12 @@ try:
     from ptv_hub.zoo.entry import Entry as _Entry
     from ptv_hub.zoo.facts import facts as _facts
     from ptv_hub.zoo.manifest import demonstrations as _demonstrations
-    from ptv_hub.zoo.manifest import entries as _entries
+    from ptv_hub.zoo.manifest import entries as _core
+    from ptv_hub.zoo.manifest import of_zoo as _of_zoo
+
+    def _entries() -> tuple[_Entry, ...]:
+        """The zoo's core, and the rest of PyTorchVideo's own hub."""
+        return (*_core(), *_of_zoo("pytorchvideo"))
 except ModuleNotFoundError as _error:
     if _error.name not in dependencies:
         raise
@@ -32,7 +38,7 @@ except ModuleNotFoundError as _error:
 _DOC = """{arch} {depth}, {frames}, trained for {dataset} ({num_classes} classes).
 
 {known}
-Returns: logits (B, {num_classes}) of clips (B, 3, T, H, W); in eval mode, its record as
+Returns: logits {returned}; in eval mode, its record as
     ``model.entry`` (labels, input, protocol, source of the weights).
 
 Args:
@@ -63,8 +69,16 @@ def _doc(item: _Entry) -> str:
         frames=item.frames,
         dataset=item.dataset,
         num_classes=item.num_classes,
+        returned=_returned(item),
         known=told,
     )
+
+
+def _returned(item: _Entry) -> str:
+    clips = "clips (B, 3, T, H, W)"
+    if item.head.takes_boxes:
+        return f"(N, {item.num_classes}) of {clips} and boxes (N, 5)"
+    return f"(B, {item.num_classes}) of {clips}"
 
 
 def _entry_point(item: _Entry):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ptv_hub.errors import PtvHubError as PtvHubError
     from ptv_hub.evaluation.loop import evaluate as evaluate
     from ptv_hub.fetching.artifacts import fetch as fetch
+    from ptv_hub.inference.detection import predict_boxes as predict_boxes
     from ptv_hub.inference.features import features as features
     from ptv_hub.inference.predict import predict as predict
     from ptv_hub.inference.speed import bench as bench
@@ -57,6 +58,7 @@ _HOMES = {
     "load": "weights.load",
     "optimize": "engines.optimized",
     "predict": "inference.predict",
+    "predict_boxes": "inference.detection",
     "push": "publish.push",
     "read_manifest": "zoo.manifest_file",
     "transform": "inference.transforms",

@@ -18,7 +18,7 @@ from ptv_hub import read_manifest
 from ptv_hub.errors import OfflineError
 from ptv_hub.fetching.hub import entry
 from ptv_hub.weights.load import load
-from ptv_hub.zoo.manifest import demonstrations, entries
+from ptv_hub.zoo.manifest import demonstrations, entries, of_zoo
 from tests import ROOT
 from tests.server import Answer, Server
 from tools import draw
@@ -136,7 +136,9 @@ result["home"] = sys.modules["ptv_hub"].__file__
         PTV_HUB_OFFLINE="1",
     )
     assert result["refused"] == REFUSED
-    assert sorted(result["list"]) == sorted(item.name for item in (*entries(), *demonstrations()))
+    listed = (*entries(), *of_zoo("pytorchvideo"))
+    shown = (*listed, *demonstrations())
+    assert sorted(result["list"]) == sorted(item.name for item in shown)
     assert result["home"] == str(clone / "ptv_hub" / "__init__.py")
     expected = draw.state_dict("x3d_xs", layout="official")["blocks.5.proj.bias"].tolist()
     for source in ("github", "local"):
@@ -149,13 +151,16 @@ result["home"] = sys.modules["ptv_hub"].__file__
         assert found["shown"] == ["motion_x3d", [1, 6]]
         assert found["bias"] == expected
     assert "trained for motion (6 classes)" in result["help"]["motion_x3d"]
-    for item in entries():
+    for item in listed:
         text = result["help"][item.name]
         assert f"{item.arch} {item.depth}, {item.frames}, trained for {item.dataset}" in text
-        assert f"logits (B, {item.num_classes})" in text
-        for figure in ("top1", "top5", "mean_average_precision", "params_millions", "gflops"):
+        axis = "N" if item.head.takes_boxes else "B"
+        assert f"logits ({axis}, {item.num_classes})" in text
+        for figure in ("top1", "top5", "mean_average_precision"):
             value = getattr(item.published, figure)
             assert value is None or f" {value:.2f}" in text
+        for value in item.published.printed:
+            assert value is None or f" {value}" in text
         for name in (
             "pretrained",
             "progress",

@@ -34,6 +34,7 @@ from ptv_hub.cli.which_model import asked_with_videos
 from ptv_hub.errors import PtvHubError, UsageError
 
 if TYPE_CHECKING:
+    from ptv_hub.cli.boxes import Form
     from ptv_hub.cli.which_model import Asked
     from ptv_hub.inference.predict import ClassScore, Prediction
     from ptv_hub.runs.predicting import Predicting
@@ -65,6 +66,14 @@ def predict(
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw the scores over time: FILE.png or FILE.html, of one video."),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Score each box of this CSV or JSON, by a model for detection.",
+        ),
     ] = None,
     clip_sampling: ClipSampling = None,
     fps: Fps = None,
@@ -110,16 +119,23 @@ def predict(
 
         ptv-hub predict slowfast_r50 dancing.mp4 --views 30x1 --plot dancing.html
 
+        ptv-hub predict slow_r50_detection dancing.mp4 --boxes people.csv
+
         ptv-hub predict run/best.pyth dancing.mp4
 
         ptv-hub predict --config X3D_M.yaml dancing.mp4 TEST.NUM_SPATIAL_CROPS 1
     """
+    from ptv_hub.cli.boxes import predict_boxes, refuse_others
+    from ptv_hub.engines.machine import Machine
     from ptv_hub.inference.timeline import ready_to_draw
 
     if json + jsonl + csv > 1:
         raise UsageError("one format at a time", expected="--json, --jsonl or --csv")
     if backend is None and dtype != "fp32":
         raise UsageError("--dtype is for a backend", found=dtype, fix="--backend torch")
+    if boxes is not None:
+        given = {"--views": views, "--timeline": timeline, "--plot": plot, "--backend": backend}
+        refuse_others({**given, "--clip-sampling": clip_sampling, "--jsonl": jsonl, "--out": out})
     wanted, words = asked_with_videos(name, videos, config=config, weights=weights)
     if not (words or listed):
         raise UsageError("no video is named", fix="predict NAME VIDEO...")
@@ -129,6 +145,12 @@ def predict(
         raise UsageError("a picture is of one video", found=f"{len(going.videos)} videos")
     if plot is not None:
         ready_to_draw(plot)
+    if boxes is not None:
+        form: Form = "json" if json else "csv" if csv else "table"
+        machine = Machine(device=device, threads=threads)
+        model = load_on(machine, wanted.to_run, wanted.weights)
+        predict_boxes(model, going, boxes, top_k, threshold, fps, allow_broken, form)
+        return
     work = _work(
         wanted,
         _Asked(views, clip_sampling, top_k, threshold, timeline or plot is not None),

@@ -65,7 +65,7 @@ class VideoRun:
             try:
                 self.videos += find(word)
             except PtvHubError as error:
-                self._failed(word, str(error))
+                self.failed(word, str(error))
 
     def share(self, workers: int | None, shard: str) -> Share:
         """How the run is shared out. Raises UsageError."""
@@ -83,14 +83,15 @@ class VideoRun:
 
         for done in run(work, self.videos, out, share):
             if done.failure is not None:
-                self._failed(done.video.told, done.failure.error)
+                self.failed(done.video.told, done.failure.error)
                 continue
             assert done.made is not None
             for note in done.made.notes:
                 tell(f"{done.video.told}: {note}")
             yield done
 
-    def _failed(self, name: str, error: str) -> None:
+    def failed(self, name: str, error: str) -> None:
+        """Tell of a video that could not be done, and remember it."""
         tell_lines(f"ptv-hub: {error}")
         self.failures.append({"video": name, "error": error, "predictions": []})
 

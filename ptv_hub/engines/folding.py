@@ -177,8 +177,10 @@ def fold(model: VideoModel) -> tuple[VideoModel, int]:
     shared = (model.entry, *model.state_dict(keep_vars=True).values())
     net = copy.deepcopy(model, {id(one): one for one in shared})
     count = 0
+    if not any(isinstance(module, nn.BatchNorm3d) for module in net.modules()):
+        return net, count  # a transformer: its convolutions have nothing behind them to join
     chains = _chains(net)
-    gates = [n for n, m in net.named_modules() if type(m).__name__ == "SqueezeExcitation"]
+    gates = [n for n, m in net.named_modules() if _is_gate(m)]
     for name in gates:
         squeeze, _, excite, _ = _at(net, name).block
         _replace(net, name, Gate(squeeze, excite))
@@ -200,6 +202,11 @@ def fold(model: VideoModel) -> tuple[VideoModel, int]:
             if joined is not None:
                 _replace(net, name, joined)
     return net, count
+
+
+def _is_gate(module: nn.Module) -> bool:
+    """Whether it is a squeeze and excitation; a wrapper of that name has it as a part."""
+    return type(module).__name__ == "SqueezeExcitation" and hasattr(module, "block")
 
 
 def _chains(net: VideoModel) -> list[tuple[str, str | None, str | None]]:
@@ -246,13 +253,16 @@ def _run_on_nothing(net: VideoModel) -> None:
     device = next(net.parameters()).device
     clips = torch.empty(0, 3, spec.num_frames, spec.crop_size, spec.crop_size, device=device)
     # The view that the head's last pool makes of no numbers is ambiguous.
-    with torch.no_grad(), _without(net.blocks[-1], "output_pool"):
+    with torch.no_grad(), _without(net.parts[-1], "output_pool"):
         net(clips)
 
 
 @contextmanager
 def _without(module: nn.Module, part: str) -> Iterator[None]:
-    """Within it a part of the module is ``None``."""
+    """Within it a part of the module is ``None``, if it has one."""
+    if not hasattr(module, part):
+        yield
+        return
     before = getattr(module, part)
     setattr(module, part, None)
     try:

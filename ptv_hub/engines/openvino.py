@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ptv_hub.errors import MissingExtra, WriteError
 from ptv_hub.fetching import cache
 from ptv_hub.files import atomic_write
-from ptv_hub.models.builders import VideoModel, through
+from ptv_hub.models.builders import VideoModel
 
 if TYPE_CHECKING:
     import openvino
@@ -82,11 +82,11 @@ class Runner:
 
 
 class _Plain(nn.Module):
-    """The blocks alone, as a function of tensors: what the tracer takes."""
+    """The network without its checks, as a function of tensors: what the tracer takes."""
 
     def __init__(self, net: VideoModel) -> None:
         super().__init__()
-        self.blocks = net.blocks
+        self.net = net
 
     def forward(self, *pathways: Tensor) -> Tensor:
-        return through(self.blocks, list(pathways) if len(pathways) > 1 else pathways[0])
+        return self.net.through(list(pathways) if len(pathways) > 1 else pathways[0])

@@ -19,8 +19,9 @@ from typing_extensions import Self
 
 from ptv_hub.engines.folding import FusedConv, fold, pack
 from ptv_hub.errors import MissingExtra, PtvHubError, UnknownName, UsageError, WrongInput
-from ptv_hub.models.builders import Activation, Pathways, VideoModel, through
+from ptv_hub.models.builders import Activation, VideoModel
 from ptv_hub.models.digest import digest
+from ptv_hub.models.roads import Pathways
 
 log = logging.getLogger("ptv_hub")
 
@@ -132,7 +133,7 @@ def _eager(net: VideoModel, dtype: torch.dtype, device: torch.device) -> Run:
     def run(pathways: Pathways) -> Tensor:
         cast = nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype=dtype)
         with cast:
-            return through(net.blocks, _channels_last(pathways))
+            return net.through(_channels_last(pathways))
 
     return run
 

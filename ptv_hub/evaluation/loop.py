@@ -88,6 +88,12 @@ def evaluate(
     """
     net = wanted_model(model, weights, any_weights, device)
     entry = entry_of(net)
+    if entry.head.takes_boxes:
+        raise UsageError(
+            "models for detection are not evaluated here: AVA's metric matches boxes",
+            found=entry.name,
+            fix="ptv_hub.predict_boxes scores boxes; AVA's own evaluation takes such scores",
+        )
     protocol = wanted_protocol(entry, protocol, views)
     listing = wanted_listing(items).checked(entry)
     _check_choices(net, dtype, workers, batch_views)

@@ -34,6 +34,11 @@ def checked_outputs(entry: Entry, names: Sequence[str]) -> tuple[str, ...]:
     """
     if not names:
         raise UsageError("nothing is to be taken of the model", expected=EMBEDDING)
+    if entry.head.takes_boxes:
+        raise UsageError(
+            f"{entry.name} has features of boxes, not of clips",
+            fix=f"ptv_hub.load({entry.name!r}, num_classes=0)(clip, boxes) gives those of each box",
+        )
     for name in names:
         if name in PATHWAYS and entry.input.num_pathways == 1:
             raise UsageError(
@@ -109,7 +114,7 @@ class Extractor:
             whole = self._embedding()
             return whole[:, :slow] if name == "slow" else whole[:, slow:]
         if name == "logits":
-            return self._seen["logits"].mean(dim=(1, 2, 3))
+            return _over_positions(self._seen["logits"])
         if name == "scores":
             return self._scores()
         values = self._seen[name.removesuffix(MAPS)]
@@ -117,15 +122,15 @@ class Extractor:
 
     def _embedding(self) -> Tensor:
         values = self._seen[EMBEDDING]  # (B, T', H', W', channels): the head has moved them last
-        return values if self._hidden else values.mean(dim=(1, 2, 3))
+        return values if self._hidden else _over_positions(values)
 
     def _scores(self) -> Tensor:
         """PySlowFast's: the activation at each position of the head, then the mean."""
-        values = self._seen["logits"].movedim(-1, 1)  # (B, classes, T', H', W')
+        values = self._seen["logits"].movedim(-1, 1)  # (B, classes, T', H', W'), or of a token
         activation = ACTIVATIONS[self._entry.protocol.activation]()
         assert activation is not None
-        scores: Tensor = activation(values).mean(dim=(2, 3, 4))
-        return scores
+        scores: Tensor = activation(values)
+        return scores.mean(dim=(2, 3, 4)) if scores.dim() > 2 else scores
 
     @contextmanager
     def attached(self) -> Iterator[Extractor]:
@@ -142,12 +147,12 @@ class Extractor:
         def keep_logits(_: object, __: object, output: Tensor) -> None:
             self._seen["logits"] = output  # (B, T', H', W', classes)
 
-        proj = model.blocks[-1].get_submodule("proj")
+        proj = model.get_submodule(model.classifier)
         stack.callback(proj.register_forward_pre_hook(keep_input).remove)
         if set(self._names) & set(SCORES):
             stack.callback(proj.register_forward_hook(keep_logits).remove)
         plain = {name.removesuffix(MAPS) for name in self._names}
-        for stage in stages(self._entry):
+        for stage in stages(self._entry) if plain - {EMBEDDING, *PATHWAYS, *SCORES} else ():
             if stage.name in plain:
                 block = model.blocks[stage.block]
                 hook = block.register_forward_hook(partial(self._keep_stage, stage))
@@ -159,3 +164,8 @@ class Extractor:
         self._seen[stage.name] = (
             values if isinstance(values, Tensor) else values[stage.pathway or 0]
         )
+
+
+def _over_positions(values: Tensor) -> Tensor:
+    """(B, T', H', W', channels) -> (B, channels), the mean; a class token's (B, channels) as is."""
+    return values.mean(dim=(1, 2, 3)) if values.dim() > 2 else values

@@ -143,7 +143,7 @@ class Telling:
         """The best classes; with ``timeline`` also each clip's."""
         item, protocol = self.entry, self.protocol
         count = self.top_k or (5 if self.threshold is None else item.num_classes)
-        best = _best(ensemble(found.scores, protocol.ensemble), item, count, self.threshold)
+        best = best_classes(ensemble(found.scores, protocol.ensemble), item, count, self.threshold)
         return Prediction(
             video=found.video,
             model=item.name,
@@ -207,6 +207,11 @@ def protocol_for(
     Raises:
         UsageError: views that are not understood, or a sampling there is not.
     """
+    if item.head.takes_boxes:
+        raise UsageError(
+            f"{item.name} scores boxes in a video, not the video",
+            fix="ptv_hub.predict_boxes, or 'ptv-hub predict NAME VIDEO --boxes FILE'",
+        )
     changes: dict[str, Any] = {}
     if views is not None:
         changes["num_clips"], changes["num_crops"] = parse_views(views)
@@ -259,9 +264,10 @@ def ensemble(scores: Tensor, how: str) -> Tensor:
     return scores.amax(dim=0) if how == "max" else scores.mean(dim=0)
 
 
-def _best(
+def best_classes(
     scores: Tensor, item: Entry, count: int, threshold: float | None
 ) -> tuple[ClassScore, ...]:
+    """The best of the scores of all classes, best first, that reach the threshold."""
     values, indices = scores.topk(min(count, len(scores)))
     return tuple(
         ClassScore(label=_label(item.labels, index), index=index, score=value)
@@ -285,7 +291,7 @@ def _timeline(
             Moment(
                 start=float(clip.start),
                 end=min(float(clip.end), found.duration),
-                predictions=_best(scores, item, min(count, 5), None),
+                predictions=best_classes(scores, item, min(count, 5), None),
                 scores=tuple(float(scores[one.index]) for one in best),
             )
         )

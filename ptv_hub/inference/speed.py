@@ -142,7 +142,8 @@ def _draw(model: VideoModel) -> None:
     spec = model.entry.input
     side = 32 * -(-spec.train_crop_size // 32)
     clip = torch.randn((1, 3, spec.num_frames, side, side), generator=draw)
-    head: torch.nn.Linear = model.blocks[-1].proj  # type: ignore[assignment]
+    head = model.get_submodule(model.classifier)
+    assert isinstance(head, torch.nn.Linear)
     with torch.inference_mode():
         spread = float(model(clip).std())
     head.weight.data.mul_(2 / max(spread, 1e-30))

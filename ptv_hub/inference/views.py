@@ -160,6 +160,39 @@ def clip_at(
     return Clip(0, Fraction(0), end, tuple(frames[i] for i in taken))
 
 
+def clip_around(timestamps: Timestamps, spec: InputSpec, time: float) -> Clip:
+    """The clip whose middle is at ``time`` seconds, for boxes that were drawn there.
+
+    Frames every ``sampling_rate`` at ``target_fps``, counted from the one at ``time``: to each of
+    these times the nearest, and beyond the edges the video's first or last. So does
+    ``get_sequence`` of PySlowFast's ``datasets/utils.py`` for AVA.
+
+    Raises:
+        VideoError: the video has no frame, or none at that time.
+    """
+    if not timestamps.pts:
+        raise VideoError("the video has no frame")
+    if not 0 <= time <= timestamps.duration:
+        raise VideoError(
+            "no frame is shown at that time",
+            expected=f"0 to {float(timestamps.duration):.3f} s",
+            found=f"{time:g} s",
+        )
+    step, middle = Fraction(1, spec.target_fps), Fraction(time)
+    half = spec.num_frames * spec.sampling_rate // 2
+    wanted = [middle + (i * spec.sampling_rate - half) * step for i in range(spec.num_frames)]
+    frames = tuple(_nearest(timestamps, second) for second in wanted)
+    return Clip(0, max(wanted[0], Fraction(0)), wanted[-1] + spec.sampling_rate * step, frames)
+
+
+def _nearest(timestamps: Timestamps, second: Fraction) -> int:
+    """The frame whose time is nearest; of two the earlier."""
+    pts, tick = timestamps.pts, second / timestamps.time_base + timestamps.start
+    after = bisect.bisect_left(pts, tick)
+    near = [place for place in (after - 1, after) if 0 <= place < len(pts)]
+    return min(near, key=lambda place: abs(pts[place] - tick))
+
+
 def _clips_of_seconds(timestamps: Timestamps, spec: InputSpec, starts: Starts) -> tuple[Clip, ...]:
     """Spans of seconds of a video, exact fractions all the way; the length alone is a float."""
     pts, base = timestamps.pts, timestamps.time_base

@@ -35,8 +35,33 @@ class _Unfilled(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+@contextmanager
+def counting() -> Iterator[None]:
+    """Within it ``torch.ones`` and ``torch.linspace`` give real numbers, wherever models are made.
+
+    For builders that count with tensors how wide and how many their layers are.
+    """
+    with _Real():
+        yield
+
+
+class _Real(TorchFunctionMode):
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        kwargs = dict(kwargs or {})
+        if func in (torch.ones, torch.linspace):
+            kwargs["device"] = "cpu"
+        return func(*args, **kwargs)
+
+
 _FILLERS = {
     *(Tensor.uniform_, Tensor.normal_, Tensor.fill_, Tensor.zero_),
     *(nn.init.uniform_, nn.init.normal_, nn.init.constant_, nn.init.kaiming_uniform_),
     *(nn.init.kaiming_normal_, nn.init.ones_, nn.init.zeros_),
+    nn.init.trunc_normal_,
 }

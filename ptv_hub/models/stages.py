@@ -12,9 +12,10 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from ptv_hub.errors import UnknownName
+from ptv_hub.errors import UnknownName, UsageError
 from ptv_hub.models.builders import VideoModel, build
 from ptv_hub.models.plain import FullPrecision
+from ptv_hub.models.roads import ROW, road_of
 from ptv_hub.zoo.entry import Entry
 
 
@@ -38,7 +39,18 @@ class Stage:
 
 @cache
 def stages(entry: Entry) -> tuple[Stage, ...]:
-    """The stages of an entry's model, in order. Measured on the meta device, without weights."""
+    """The stages of an entry's model, in order. Measured on the meta device, without weights.
+
+    Raises:
+        UsageError: it is no network of blocks in a row.
+    """
+    if road_of(entry) is not ROW:
+        raise UsageError(
+            f"{entry.name} has no stages",
+            expected="a network of blocks in a row, with a map behind each",
+            found=f"{entry.arch}, with a head for boxes" if entry.head.takes_boxes else entry.arch,
+            fix="num_classes=0 gives what the classifier would see",
+        )
     model = build(entry, device="meta").eval()
     side = 32 * -(-entry.input.train_crop_size // 32)
     clip = torch.empty(1, 3, entry.input.num_frames, side, side, device="meta")
@@ -113,7 +125,8 @@ def without_classifier(model: VideoModel) -> VideoModel:
 
     (B, D), the mean over the head's positions; ``model.entry`` then has no classes.
     """
-    model.blocks[-1].proj = nn.Identity()
+    owner, _, layer = model.classifier.rpartition(".")
+    setattr(model.get_submodule(owner), layer, nn.Identity())
     model.entry = model.entry.model_copy(update={"num_classes": 0, "labels": ()})
     model.activation = None
     return model

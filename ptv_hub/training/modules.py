@@ -31,7 +31,7 @@ def prepare_model(
     Raises:
         UsageError: more frozen stages than the model has blocks before its head.
     """
-    most = len(model.blocks) - 1
+    most = len(model.parts) - 1
     if recipe.frozen_stages > most:
         raise UsageError(
             f"{model.entry.name} has not that many stages to freeze",
@@ -41,13 +41,13 @@ def prepare_model(
     _replace(model, nn.Dropout, lambda old: BatchDropout(old.p, rank, world))
     if recipe.sync_bn and world > 1:
         _replace(model, nn.BatchNorm3d, _torchs_own if on_gpu else CpuSyncBatchNorm3d.of)
-    for block in list(model.blocks)[: recipe.frozen_stages]:
+    for block in model.parts[: recipe.frozen_stages]:
         block.requires_grad_(False)
 
 
 def keep_still(model: VideoModel, recipe: Recipe) -> None:
     """After ``model.train()``: batch norms that must not move their statistics, to eval mode."""
-    still = list(model.blocks) if recipe.frozen_bn else list(model.blocks)[: recipe.frozen_stages]
+    still = model.parts if recipe.frozen_bn else model.parts[: recipe.frozen_stages]
     for block in still:
         for module in block.modules():
             if isinstance(module, nn.modules.batchnorm._NormBase):

@@ -60,7 +60,7 @@ def _stored(model: VideoModel) -> list[Check]:
     official = model.state_dict()
     wanted = digest(official)
     checks = []
-    others = [n for n, kind in layouts.LAYOUTS.items() if n != layouts.OFFICIAL and kind.only]
+    others = [n for n, kind in layouts.LAYOUTS.items() if kind.wraps and kind.writes(official)]
     for name in others:
         there = layouts.convert(official, layouts.OFFICIAL, name)
         back = digest(layouts.convert(there, name, layouts.OFFICIAL))

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ptv_hub.weights.official import classifier_of
+
 
 @dataclass(frozen=True)
 class Part:
@@ -69,7 +71,8 @@ _FEWEST = 500
 def at_initialisation(tensors: Mapping[str, Tensor]) -> tuple[Part, ...]:
     """How much of a state dict with official keys is as pytorchvideo or torch initialises it."""
     norms = [k.removesuffix("running_var") for k in tensors if k.endswith(".running_var")]
-    heads = [k for k in tensors if k.endswith(".proj.weight") and tensors[k].dim() == 2]
+    head = f"{classifier_of(tensors)}.weight"
+    heads = [head] if head in tensors and tensors[head].dim() == 2 else []
     convolutions = [
         t for k, t in tensors.items() if t.dim() > 2 and t.numel() >= _FEWEST and k not in heads
     ]

@@ -10,6 +10,7 @@ from torch import Tensor
 from ptv_hub.models.builders import build
 from ptv_hub.verification.records import Check
 from ptv_hub.weights.load import KeyFit, compare
+from ptv_hub.weights.official import classifier_of
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import entries
 
@@ -48,11 +49,11 @@ def _some(keys: tuple[str, ...], separator: str = ", ") -> str:
 
 
 def _classes(entry: Entry, tensors: Mapping[str, Tensor]) -> Check:
-    heads = [len(t) for k, t in tensors.items() if k.endswith(".proj.bias") and t.dim() == 1]
+    head = tensors.get(f"{classifier_of(tensors)}.bias")
     expected = f"{entry.num_classes} classes ({entry.dataset})"
-    if len(heads) != 1:
+    if head is None or head.dim() != 1:
         return _check("classes", False, expected=expected, found="no classifier that is known")
-    (found,) = heads
+    found = len(head)
     like = dict.fromkeys(item.dataset for item in entries() if item.num_classes == found)
     labels = len(entry.labels)
     return _check(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ptv_hub.models.boxes import whole_frames
 from ptv_hub.models.builders import VideoModel, activated
 from ptv_hub.verification import goldens
 from ptv_hub.verification.goldens import Golden
@@ -26,17 +27,17 @@ class Outputs:
 
 
 def outputs(model: VideoModel, clip: Tensor) -> Outputs:
-    """Logits and scores of a clip from one pass; only the head runs twice."""
-    head = model.blocks[-1]
-    features: list[Tensor] = []
-    with (
-        head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0])),
-        torch.inference_mode(),
-        activated(model, None),
-    ):
-        logits = model(clip)
-    with torch.inference_mode(), activated(model, model.entry.protocol.activation):
-        return Outputs(logits, head(features[0]))
+    """Logits and scores of a clip from one pass; only the head runs twice.
+
+    Of a model that takes boxes: of one box in each clip, that is all of it.
+    """
+    boxes = whole_frames(clip) if model.entry.head.takes_boxes else None
+    with torch.inference_mode():
+        features = model.before_head(model.pathways(clip))
+        with activated(model, None):
+            logits = model.through_head(features, boxes)
+        with activated(model, model.entry.protocol.activation):
+            return Outputs(logits, model.through_head(features, boxes))
 
 
 def check_numbers(model: VideoModel, found: Outputs, digest: str, *, keep: bool) -> Check:

@@ -31,7 +31,7 @@ def check_spec(entry: Entry) -> list[Check]:
             field="published.gflops",
             printed=published.printed[0] if published else None,
             found=f"{_counted(published, cost):.{published.decimals[0] if published else 2}f}",
-            note=f"of one view, as the table counts: {each} for each element into a batch norm",
+            note=f"of one view, as the table counts: {each} for each element into a {_norms(cost)}",
         )
     )
     checks.append(
@@ -46,6 +46,10 @@ def check_spec(entry: Entry) -> list[Check]:
     if published is not None:
         checks.append(_link(entry, published.url))
     return [*checks, *_other_errata(entry)]
+
+
+def _norms(cost: Cost) -> str:
+    return "layer norm" if cost.layer_norm_elements else "batch norm"
 
 
 def _counted(published: Published | None, cost: Cost) -> float:

@@ -21,6 +21,7 @@ from ptv_hub.fetching import cache
 from ptv_hub.models.builders import shapes
 from ptv_hub.weights import layouts
 from ptv_hub.weights.mmaction2 import MMACTION2
+from ptv_hub.weights.official import classifier_of
 from ptv_hub.weights.opened import OpenedWeights, begins_as_stated
 from ptv_hub.weights.own_word import recorded_in
 from ptv_hub.weights.rules import Shapes
@@ -215,7 +216,8 @@ def fits_but_for_head(item: Entry, have: Shapes) -> bool:
     if have.keys() != expected.keys():
         return False
     differ = [key for key in have if have[key] != expected[key]]
-    return all(".proj." in key and have[key][1:] == expected[key][1:] for key in differ)
+    head = f"{classifier_of(have)}."
+    return all(key.startswith(head) and have[key][1:] == expected[key][1:] for key in differ)
 
 
 def lookalikes(entry: Entry) -> list[Entry]:

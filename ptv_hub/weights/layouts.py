@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ptv_hub.errors import LayoutError, Undecided, UnknownName
-from ptv_hub.weights import mmaction2, native
+from ptv_hub.weights import mmaction2, native, official
 from ptv_hub.weights.refusals import refuse_known, refused
-from ptv_hub.weights.rules import Rule, Scheme, rename
+from ptv_hub.weights.rules import Scheme, rename
 from ptv_hub.weights.transformations import Tensors, Transformation, apply
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OFFICIAL = "official"
-_PREFIXES = "a model of PyTorchVideo"
+OFFICIAL = official.OFFICIAL
 
 
 @dataclass(frozen=True)
@@ -35,26 +34,26 @@ class Layout:
     """Of each family of networks that it knows."""
 
     @property
-    def only(self) -> Scheme | None:
-        """Its one table, if it has one for all networks: a wrapper's, which renames alone."""
-        return self.schemes[0] if len(self.schemes) == 1 else None
+    def wraps(self) -> bool:
+        """Whether it only puts a beginning before the official keys."""
+        return all(scheme.whole for scheme in self.schemes)
 
-    def names(self, key: str) -> bool:
-        """Whether a rule of one of its tables names this key."""
-        return any(scheme.to_official(key) is not None for scheme in self.schemes)
+    def writes(self, official: Iterable[str]) -> bool:
+        """Whether one of its tables names all these official keys."""
+        keys = list(official)
+        return any(scheme.writes(keys) for scheme in self.schemes)
+
+    def of(self, keys: list[str]) -> list[str]:
+        """Of the keys those that one of its tables names."""
+        named = {key for scheme in self.schemes for key in scheme.of(keys)}
+        return [key for key in keys if key in named]
 
 
 LAYOUTS: dict[str, Layout] = {
     item.name: item
     for item in (
-        Layout(
-            OFFICIAL,
-            (Scheme(OFFICIAL, _PREFIXES, (Rule("blocks.", "blocks."),), whole=True),),
-        ),
-        Layout(
-            "pyslowfast",
-            (Scheme("pyslowfast", _PREFIXES, (Rule("model.blocks.", "blocks."),), whole=True),),
-        ),
+        Layout(OFFICIAL, official.SCHEMES),
+        Layout(official.PYSLOWFAST, official.WRAPPED),
         Layout(native.NATIVE, native.SCHEMES),
         Layout(mmaction2.MMACTION2, mmaction2.SCHEMES),
     )
@@ -91,11 +90,11 @@ def detect(keys: Iterable[str]) -> str:
 
 def _naming(item: Layout, keys: list[str]) -> list[Scheme]:
     """The tables of a layout that name every key."""
-    return [s for s in item.schemes if all(s.to_official(key) is not None for key in keys)]
+    return [s for s in item.schemes if s.reads(keys)]
 
 
 def _unnamed(keys: list[str]) -> LayoutError:
-    named = {name: [k for k in keys if item.names(k)] for name, item in LAYOUTS.items()}
+    named = {name: item.of(keys) for name, item in LAYOUTS.items()}
     known = {k for found in named.values() for k in found}
     strangers = [k for k in keys if k not in known]
     if strangers:
@@ -139,8 +138,8 @@ def schemes(tensors: Mapping[str, Tensor]) -> tuple[Scheme, ...]:
     """
     item = LAYOUTS[detect(tensors)]
     named = _naming(item, list(tensors))
-    if all(scheme.whole for scheme in named):
-        return tuple(named)
+    if item.wraps or item.name == OFFICIAL:
+        return tuple(named)  # keys alone tell all of these
     found = tuple(s for s in named if s.fits(_official_shapes(tensors, s)))
     if not found:
         raise _misshaped(item.name, named)
@@ -187,11 +186,7 @@ def scheme_for(tensors: Mapping[str, Tensor], name: str) -> Scheme:
     """
     item = layout(name)
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    found = [
-        scheme
-        for scheme in item.schemes
-        if all(scheme.from_official(key) is not None for key in tensors) and scheme.fits(shapes)
-    ]
+    found = [scheme for scheme in item.schemes if scheme.writes(tensors) and scheme.fits(shapes)]
     if not found:
         raise LayoutError(
             f"the {name} layout has no such network",
@@ -264,17 +259,20 @@ def convert(tensors: Mapping[str, T], source: str, target: str) -> dict[str, T]:
             become one, or a layout of several tables. Nothing is dropped.
         UnknownName: there is no such layout.
     """
-    return rename(rename(tensors, _only(source)), _only(target), back=True)
+    renamed = rename(tensors, _renaming(source, tensors))
+    return rename(renamed, _renaming(target, renamed, back=True), back=True)
 
 
-def _only(name: str) -> Scheme:
-    scheme = layout(name).only
-    if scheme is None:
+def _renaming(name: str, keys: Iterable[str], *, back: bool = False) -> Scheme:
+    """The layout's table for these keys; its first where none names all, which then says which."""
+    item, keys = layout(name), list(keys)
+    if not item.wraps and name != OFFICIAL:
         raise LayoutError(
             f"the {name} layout has a table for each family of networks",
             fix="'officially' and 'written' take the table",
         )
-    return scheme
+    found = (s for s in item.schemes if (s.writes(keys) if back else s.reads(keys)))
+    return next(found, item.schemes[0])
 
 
 def _some(keys: list[str], count: int = 3) -> str:

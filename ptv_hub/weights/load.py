@@ -246,7 +246,7 @@ def _with_new_head(
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The state dict with a classifier of the model's size, and what was left out for it."""
     state = dict(tensors)
-    weight, bias = (f"blocks.{len(model.blocks) - 1}.proj.{kind}" for kind in ("weight", "bias"))
+    weight, bias = (f"{model.classifier}.{kind}" for kind in ("weight", "bias"))
     wanted = model.state_dict()[weight].shape
     if weight not in state or bias not in state or state[weight].shape[0] == wanted[0]:
         return state, {}

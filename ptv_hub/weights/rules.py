@@ -9,7 +9,7 @@ A key that no rule names is an error, and nothing is dropped but by a step that 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -49,8 +49,30 @@ class Scheme:
     """Whether shapes, under official names, can be of this family: keys alone do not tell all."""
     whole: bool = False
     """Whether a rule keeps all that follows it (a wrapper's prefix), not the last word alone."""
+    mark: str | None = None
+    """What a key of this family must begin with under official names: another family has all
+    its other keys. ``None`` where a rule's keys are enough."""
     refusal: str | None = None
     """Why this family is known and not served; ``None`` for those that are."""
+
+    def reads(self, keys: Iterable[str]) -> bool:
+        """Whether it names every key, and the family's mark is among them."""
+        listed = list(keys)
+        return len(self.of(listed)) == len(listed)
+
+    def writes(self, official: Iterable[str]) -> bool:
+        """As ``reads``, of official keys."""
+        keys = list(official)
+        return all(self.from_official(key) is not None for key in keys) and self._marked(keys)
+
+    def of(self, keys: Iterable[str]) -> list[str]:
+        """Of the keys those that it names; none where its mark is not among them."""
+        named = {key: self.to_official(key) for key in keys}
+        found = {key: official for key, official in named.items() if official is not None}
+        return list(found) if self._marked(found.values()) else []
+
+    def _marked(self, official: Iterable[str]) -> bool:
+        return self.mark is None or any(key.startswith(self.mark) for key in official)
 
     def to_official(self, key: str) -> str | None:
         """The official key, or ``None`` where no rule names this one."""

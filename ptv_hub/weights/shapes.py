@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+from ptv_hub.weights.official import classifier_of
 from ptv_hub.weights.rules import Shapes
 
 _STEM = "blocks.0.conv.weight"
@@ -56,7 +57,5 @@ def trained(have: Shapes) -> int:
 
 def num_classes(have: Shapes) -> int | None:
     """Of the classifier, if there is one."""
-    heads = [
-        shape[0] for key, shape in have.items() if key.endswith(".proj.bias") and len(shape) == 1
-    ]
-    return heads[0] if len(heads) == 1 else None
+    shape = have.get(f"{classifier_of(have)}.bias", ())
+    return shape[0] if len(shape) == 1 else None

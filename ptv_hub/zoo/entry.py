@@ -356,15 +356,48 @@ class X3DSpec(Record):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 
-BuilderSpec = Annotated[ResNetSpec | SlowFastSpec | X3DSpec, Field(discriminator="name")]
+class EfficientX3DSpec(Record):
+    """``pytorchvideo.models.accelerator.mobile_cpu.efficient_x3d``: X3D for mobile processors."""
+
+    name: Literal["efficient_x3d"] = "efficient_x3d"
+    expansion: Literal["XS", "S", "M", "L"]
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+
+class MViTSpec(Record):
+    """``pytorchvideo.models.vision_transformers``; frames and crop stand in the input spec."""
+
+    name: Literal["mvit"] = "mvit"
+    depth: Annotated[int, Field(gt=0)]
+    """Blocks."""
+    widening_blocks: tuple[Annotated[int, Field(gt=0)], ...]
+    """Blocks, counted from 0, from which on there are twice the channels and heads, and that
+    halve height and width of the queries."""
+    kv_stride: tuple[int, int, int]
+    """Of the first block's pools of keys and values: frames, height, width."""
+    pool_kernel: tuple[int, int, int] = (3, 3, 3)
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+
+BuilderSpec = Annotated[
+    ResNetSpec | SlowFastSpec | X3DSpec | EfficientX3DSpec | MViTSpec, Field(discriminator="name")
+]
 
 
 class HeadSpec(Record):
     """How the head makes one score of the last map: no file of weights says it."""
 
-    pooling: Literal["windowed", "global"] = "windowed"
+    pooling: Literal["windowed", "global", "token", "boxes"] = "windowed"
     """Averages over windows of the training crop's size, scores at each, then their mean
-    (PySlowFast, PyTorchVideo); or over the whole map (MMAction2, PySlowFast's multigrid)."""
+    (PySlowFast, PyTorchVideo); or over the whole map (MMAction2, PySlowFast's multigrid); or the
+    class token alone (transformers); or over what RoIAlign cuts out for each box (detection)."""
+    aligned: bool = False
+    """Of boxes: whether RoIAlign takes pixels for squares with a centre, half a pixel away from
+    their corner (detectron2's default, and so PySlowFast's), or not (PyTorchVideo's hub)."""
+
+    @property
+    def takes_boxes(self) -> bool:
+        return self.pooling == "boxes"
 
 
 class LeftOut(Record):
@@ -375,6 +408,14 @@ class LeftOut(Record):
     reason: Line
     url: Line | None = None
     sha256_begins: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+
+
+_POOLINGS: dict[str, tuple[str, ...]] = {
+    "mvit": ("token",),
+    "efficient_x3d": ("global",),
+    **dict.fromkeys(("slow", "slowfast"), ("windowed", "global", "boxes")),
+}
+"""Builder -> the ways in which its head can pool; the others pool in windows or over the map."""
 
 
 class EntryRow(Record):
@@ -428,6 +469,16 @@ class EntryRow(Record):
         if (self.builder.name == "slowfast") != (self.input.slowfast_alpha is not None):
             raise ValueError(
                 "slowfast_alpha must be given for the slowfast builder, and only for it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _head_of_builder(self) -> Self:
+        poolings = _POOLINGS.get(self.builder.name, ("windowed", "global"))
+        if self.head.pooling not in poolings:
+            raise ValueError(
+                f"a head that pools {self.head.pooling!r} is not for the builder"
+                f" {self.builder.name!r}: {' or '.join(poolings)}"
             )
         return self
 

@@ -77,7 +77,11 @@ def _input(item: Entry) -> Rows:
         ("frames", f"{spec.num_frames} of {spec.crop_size} x {spec.crop_size} pixels"),
         ("sampling", sampling),
         ("values", f"/ 255, minus {_told(spec.mean)}, over {_told(spec.std)}, {order}"),
-        ("size", f"short side {spec.short_side}, bilinear without antialiasing, then square crops"),
+        (
+            "size",
+            f"short side {spec.short_side}, bilinear without antialiasing, then"
+            f" {'nothing: whole frames' if item.head.takes_boxes else 'square crops'}",
+        ),
     ]
     if spec.slowfast_alpha:
         slow = spec.num_frames // spec.slowfast_alpha
@@ -101,6 +105,11 @@ def _protocol(item: Entry) -> Rows:
 
 
 def _scores(item: Entry) -> str:
+    if item.head.pooling == "token":
+        return f"{item.protocol.activation} of what the head makes of the class token"
+    if item.head.takes_boxes:
+        how = "aligned" if item.head.aligned else "not aligned"
+        return f"{item.protocol.activation} for each box, cut out of the last map ({how} RoIAlign)"
     if item.head.pooling == "global":
         return f"{item.protocol.activation}, after a mean over the whole of the last map"
     return f"{item.protocol.activation} at each position of the head, then the mean over them"

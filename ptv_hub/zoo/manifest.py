@@ -21,7 +21,7 @@ MANIFESTS_VARIABLE = "PTV_HUB_MANIFESTS"
 
 
 _CORE = ("kinetics400", "ssv2", "charades")
-_OTHERS = ("pyslowfast_native", "mmaction2", "torchvision")
+_OTHERS = ("pytorchvideo", "pyslowfast_native", "mmaction2", "torchvision")
 """The zoo's own manifests: those of a plain list, and those of other collections."""
 
 

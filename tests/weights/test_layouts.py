@@ -12,6 +12,7 @@ from ptv_hub.errors import LayoutError, UnknownName
 from ptv_hub.models.builders import shapes
 from ptv_hub.models.digest import digest
 from ptv_hub.weights import layouts
+from ptv_hub.weights.rules import Rule
 from ptv_hub.zoo.manifest import entries
 from tests import DATA
 from tools.draw import config_key
@@ -65,7 +66,7 @@ def test_convert_refuses_what_no_rule_names():
 
 
 def test_two_keys_that_would_become_one_are_refused(monkeypatch):
-    rules = (layouts.Rule("a.", "blocks."), layouts.Rule("b.", "blocks."))
+    rules = (Rule("a.", "blocks."), Rule("b.", "blocks."))
     table = layouts.Scheme("greedy", "a model of two halves", rules, whole=True)
     monkeypatch.setitem(layouts.LAYOUTS, "greedy", layouts.Layout("greedy", (table,)))
     with pytest.raises(LayoutError) as caught:

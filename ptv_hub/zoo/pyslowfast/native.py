@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ptv_hub.errors import ConfigError
-from ptv_hub.zoo.entry import Entry, SlowFastSpec, X3DSpec
+from ptv_hub.zoo.entry import Entry, ResNetSpec, SlowFastSpec, X3DSpec
 from ptv_hub.zoo.pyslowfast.reading import Config
 from ptv_hub.zoo.pyslowfast.table import STAGE_DEPTHS
 from ptv_hub.zoo.pyslowfast.writing import to_values, written
@@ -80,5 +80,6 @@ def _own(item: Entry) -> dict[str, Any]:
         ones = [[1, 1]] * 4
         own = {"NONLOCAL.LOCATION": nowhere, "NONLOCAL.GROUP": ones}
         return {**values, **own, "MODEL.MODEL_NAME": "SlowFast"}
+    assert isinstance(builder, ResNetSpec)
     blocks = [[count] for count in STAGE_DEPTHS[builder.depth]]
     return {**values, "RESNET.NUM_BLOCK_TEMP_KERNEL": blocks}

@@ -17,6 +17,7 @@ from ptv_hub.zoo.entry import (
     License,
     Protocol,
     Record,
+    ResNetSpec,
     SlowFastSpec,
     X3DSpec,
     first_faults,
@@ -173,8 +174,9 @@ def _config_path(path: Path) -> str:
 
 
 def _size(builder: BuilderSpec, spec: InputSpec) -> str:
-    if not isinstance(builder, X3DSpec):
+    if isinstance(builder, (ResNetSpec, SlowFastSpec)):
         return f"R{builder.depth}"
+    assert isinstance(builder, X3DSpec)
     known = {(4, 2.2, 182): "XS", (13, 2.2, 182): "S", (16, 2.2, 256): "M", (16, 5.0, 356): "L"}
     size = (spec.num_frames, builder.depth_factor, spec.crop_size)
     return known.get(size, f"w{builder.width_factor:g} d{builder.depth_factor:g}")

@@ -102,6 +102,13 @@ def to_values(config: Config) -> dict[str, Any]:
 
 
 def _require_wrapped(entry: Entry) -> None:
+    if entry.head.takes_boxes:
+        raise ConfigError(
+            "a config of detection is not written",
+            where=entry.name,
+            expected="a model that scores whole videos",
+            found=f"{entry.arch} with a head for boxes, and AVA's lists of them",
+        )
     name = entry.builder.name
     if name not in MODEL_NAMES:
         raise ConfigError(
