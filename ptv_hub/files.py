@@ -24,9 +24,11 @@ def atomic_write(path: str | os.PathLike[str], *, fix: str | None = None) -> Ite
     is what the error advises to do.
 
     Raises:
-        WriteError: the folder is missing or not writable, or the disk is full.
+        WriteError: the folder is missing or not writable, or the disk is full; or the path is of
+            something that is no file.
     """
     path = Path(path)
+    _refuse_no_file(path)
     # Not tempfile's: its files are for the owner alone, whatever the umask says.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
@@ -103,13 +105,26 @@ def ready_folder(path: str | os.PathLike[str]) -> Path:
     return path
 
 
+def _refuse_no_file(path: Path) -> None:
+    """That no device or pipe is lost: as root, a file would take the place of /dev/null itself."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise WriteError(
+            "a file could not be written",
+            where=path,
+            found="something that is no file is in its place: a device, a pipe or a socket",
+            fix="give the name of a file",
+        )
+
+
 def ready_file(path: str | os.PathLike[str]) -> Path:
     """Make the folder of a file that is to be written, and see that it can be.
 
     Raises:
-        WriteError: it cannot be made, or written into; or a folder bears the file's name.
+        WriteError: it cannot be made, or written into; or what bears the file's name is a
+            folder, a device or a pipe.
     """
     path = Path(path)
+    _refuse_no_file(path)
     ready_folder(path.parent)
     if path.is_dir():
         raise WriteError(
@@ -131,7 +146,7 @@ def refuse_existing(
             was not said.
     """
     path = Path(path)
-    if not path.exists():
+    if not path.is_file():  # what is no file ``ready_file`` refuses
         return
     if any(os.path.exists(source) and path.samefile(source) for source in sources):
         raise WriteError("a file would be written onto its own source", where=path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ptv_hub.errors import WriteError
-from ptv_hub.files import ready_file, ready_folder, scratch_folder
+from ptv_hub.files import ready_file, ready_folder, scratch_folder, write_text
 from tests import ROOT
 
 KILLED = """
@@ -76,3 +77,13 @@ def test_what_cannot_be_written_is_said_before(tmp_path):
     assert "a folder is in the place" in caught.value.found
     with pytest.raises(WriteError):
         ready_folder("/proc/nothing/here")  # a folder of the system's that takes no files
+
+
+@pytest.mark.parametrize("write", [ready_file, lambda path: write_text(path, "text")])
+def test_what_is_no_file_is_not_replaced_by_one(write, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(WriteError, match="a device, a pipe"):
+        write(pipe)
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptv_hub.cli.options import Data, DatasetName, Json, Limit, Strict, Videos, Workers, part
+from ptv_hub.cli.options import (
+    Data,
+    DatasetName,
+    Json,
+    Limit,
+    Overwrite,
+    Strict,
+    Videos,
+    Workers,
+    part,
+)
 from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import tell
-from ptv_hub.files import ready_file, ready_folder
+from ptv_hub.files import ready_file, ready_folder, refuse_existing
 
 if TYPE_CHECKING:
     from ptv_hub.datasets.check import CheckedVideo, DataCheck
@@ -37,6 +47,7 @@ def check(
     write: Annotated[
         Path | None, typer.Option(help="Write the list of the usable videos to this file.")
     ] = None,
+    overwrite: Overwrite = False,
     workers: Workers = None,
     limit: Limit = None,
     strict: Strict = False,
@@ -56,6 +67,7 @@ def check(
 
     item = _of_dataset(name)
     if write is not None:
+        refuse_existing(write, overwrite)
         ready_file(write)
     listing = part(read_listing(item, data, videos=videos), limit, None, 0)
     with _bar(len(listing.items)) as bar:

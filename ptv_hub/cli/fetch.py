@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.cli.options import All, Json, Names
+from ptv_hub.cli.options import All, Json, Names, Overwrite
 from ptv_hub.cli.tables import print_json
 from ptv_hub.cli.talk import put, tell, tell_error
 from ptv_hub.errors import FetchError, UsageError
+from ptv_hub.files import ready_file, refuse_existing
 
 if TYPE_CHECKING:
     from ptv_hub.fetching.artifacts import Fetched
@@ -87,6 +88,7 @@ def _whence(file: Fetched) -> str:
 def lock(
     names: Names = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Where to.")] = Path("ptv-hub.lock"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the hashes of weights as they are known here, for a team to use the same files.
 
@@ -97,12 +99,14 @@ def lock(
 
         ptv-hub lock -o ptv-hub.lock
 
-        ptv-hub lock x3d_m slowfast_r50 hf-hub:org/x3d_m -o ptv-hub.lock
+        ptv-hub lock x3d_m slowfast_r50 hf-hub:org/x3d_m -o ptv-hub.lock --overwrite
     """
     from ptv_hub.fetching.cache import lockable, write_lock
     from ptv_hub.fetching.hub import entry
     from ptv_hub.zoo.manifest import entries
 
+    refuse_existing(out, overwrite)
+    ready_file(out)
     wanted = [entry(name) for name in names] if names else list(entries())
     for item in wanted if names else ():
         if not lockable(_files(item)):

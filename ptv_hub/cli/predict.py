@@ -22,6 +22,7 @@ from ptv_hub.cli.options import (
     Fps,
     Json,
     Name,
+    Overwrite,
     Threads,
     VideoWords,
     Views,
@@ -32,6 +33,7 @@ from ptv_hub.cli.talk import tell
 from ptv_hub.cli.videos import Across, DecodingWorkers, Shard, VideoList, VideoRun, across_videos
 from ptv_hub.cli.which_model import asked_with_videos
 from ptv_hub.errors import PtvHubError, UsageError
+from ptv_hub.files import refuse_existing
 
 if TYPE_CHECKING:
     from ptv_hub.cli.boxes import Form
@@ -67,6 +69,7 @@ def predict(
         Path | None,
         typer.Option(help="Draw the scores over time: FILE.png or FILE.html, of one video."),
     ] = None,
+    overwrite: Overwrite = False,
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -144,6 +147,7 @@ def predict(
     if plot is not None and len(going.videos) > 1:
         raise UsageError("a picture is of one video", found=f"{len(going.videos)} videos")
     if plot is not None:
+        refuse_existing(plot, overwrite)
         ready_to_draw(plot)
     if boxes is not None:
         form: Form = "json" if json else "csv" if csv else "table"

@@ -74,6 +74,37 @@ def test_extras_formats_and_stages(tmp_path, weights, no_work, monkeypatch):
         assert isinstance(asked(*words).exception, PtvHubError), words
 
 
+NAMED = {
+    "predict": (f"predict x3d_xs {VIDEO} --views 1x1 --weights WEIGHTS --plot", "a.html"),
+    "check": (f"data check x3d_xs {LIST} --write", "a.csv"),
+    "lock": ("lock -o", "a.lock"),
+    "export": ("export x3d_xs --to torch-export --weights WEIGHTS -o", "a.pt2"),
+    "convert": ("convert WEIGHTS --to official -o", "a.safetensors"),
+}
+"""Commands that write one file which the user named, and that file."""
+
+
+@pytest.mark.parametrize("command", list(NAMED))
+def test_a_file_that_is_there_is_left_as_it_is(command, tmp_path, weights, no_work):
+    words, name = NAMED[command]
+    target = tmp_path / name
+    target.write_text("mine")
+    done = asked(*words.replace("WEIGHTS", weights).split(), target)
+    assert isinstance(done.exception, WriteError), done.exception
+    assert "--overwrite" in str(done.exception)
+    assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["predict", "check", "lock"])
+def test_a_file_that_is_there_is_replaced_on_request(command, tmp_path, weights):
+    words, name = NAMED[command]
+    target = tmp_path / name
+    target.write_text("mine")
+    done = asked(*words.replace("WEIGHTS", weights).split(), target, "--overwrite")
+    assert done.exit_code == 0, done.output
+    assert target.read_text() != "mine"
+
+
 def test_parents_of_outputs_are_made(tmp_path, weights):
     plot = tmp_path / "new" / "folders" / "a.html"
     words = ("predict", "x3d_xs", VIDEO, "--weights", weights, "--views", "1x1", "--plot", plot)

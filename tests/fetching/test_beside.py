@@ -70,7 +70,7 @@ def test_a_lock_file_need_not_name_it_but_what_it_says_counts(monkeypatch, tmp_p
     with pytest.raises(HashMismatch, match="lock file"):
         fetch(entry("motion_x3d"))
     monkeypatch.delenv("PTV_HUB_LOCK")
-    assert command("lock", "motion_x3d", "-o", lock).code == 0
+    assert command("lock", "motion_x3d", "-o", lock, "--overwrite").code == 0
     assert json.loads(lock.read_text())["files"][file.artifact.url]["sha256"] == file.sha256
 
 
@@ -86,13 +86,14 @@ def test_a_file_beside_a_manifest_needs_size_and_hash(tmp_path):
             read_manifest(path)
 
 
-def test_a_demonstration_is_known_by_name_and_stands_in_no_list():
+def test_a_demonstration_is_known_by_name_and_stands_in_no_list(tmp_path):
     for name in ("motion_x3d", "MOTION_X3D", "Demo/MOTION_X3D", "motion/motion_x3d"):
         assert entry(name).demonstration
     assert "motion_x3d" not in {item.name for item in entries()}
     assert "motion_x3d" not in list_models()
     assert [item.name for item in known() if item.demonstration] == ["motion_x3d"]
-    for words in (("list",), ("list", "motion*"), ("list", "--json"), ("lock", "-o", "/dev/null")):
+    lock = ("lock", "-o", tmp_path / "a.lock")
+    for words in (("list",), ("list", "motion*"), ("list", "--json"), lock):
         done = command(*words)
         assert "motion" not in done.out, words
     assert "motion_x3d" in command("list", "--demo").out
