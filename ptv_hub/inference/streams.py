@@ -46,7 +46,9 @@ def open_container(
     source = io.BytesIO(file) if isinstance(file, bytes) else str(file.resolve())
     options = {**(more or {}), "protocol_whitelist": "file", "format_whitelist": _formats()}
     try:
-        container = av.open(source, "r", options=options)
+        # Not ``options``, which are each stream's, too: PyAV before 18 then crashes on streams
+        # that are only found while reading, as those of FLV are.
+        container = av.open(source, "r", container_options=options)
     except av.error.FFmpegError:
         if _head(file).startswith(_LISTS):
             raise VideoError(

@@ -32,7 +32,7 @@ NAMES = sorted(CONFIGS)
 # What a config does not say of a model: who it is, its files, its published figures.
 IDENTITY = {
     *("name", "zoo_name", "config", "pretrain", "labels", "artifacts", "published", "errata"),
-    *("num_params", "digest", "paper", "license", "source", "zoo"),
+    *("num_params", "digest", "paper", "license", "source", "zoo", "validation"),
 }
 
 
