@@ -194,7 +194,8 @@ def fold(model: VideoModel) -> tuple[VideoModel, int]:
             if name is not None:
                 _replace(net, name, nn.Identity())
     for name, module in list(net.named_modules()):
-        if type(module).__name__ == "Swish":
+        # One with parts is a wrapper, whose own Swish may be in a convolution's kernel by now.
+        if type(module).__name__ == "Swish" and not list(module.children()):
             _replace(net, name, nn.SiLU(inplace=True))
     for name, module in list(net.named_modules()):
         if type(module).__name__ == "ResBlock":

@@ -356,3 +356,21 @@ def test_bench_measures_each_backend_and_their_difference(by, tmp_path):
     assert (eager["backend"], fast["backend"]) == ("eager", "torch")
     assert eager["difference"] == 0 < fast["difference"] <= FP32
     assert fast["views_per_second"] > 0
+
+
+@pytest.mark.parametrize("name", ["efficient_x3d_s", "mvit_base_16x4"])
+def test_other_kinds_of_networks_are_folded_to_the_same_function(name):
+    torch.manual_seed(0)
+    item = entry(name)
+    sizes = {"short_side": 64, "crop_size": 64, "train_crop_size": 64}
+    model = build(item.model_copy(update={"input": item.input.model_copy(update=sizes)})).eval()
+    for parameter in model.parameters():
+        if parameter.dim() == 1:
+            parameter.data.add_(0.1 * torch.randn(parameter.shape))
+    model.get_submodule(model.classifier).weight.data.mul_(30)
+    clip = torch.randn(1, 3, item.input.num_frames, 64, 64)
+    with torch.inference_mode():
+        wanted = model(clip)
+        found = optimize(model, "torch")(clip)
+    assert float(wanted.std()) > 0.1
+    assert float((found - wanted).abs().max()) < 1e-4
