@@ -14,7 +14,8 @@ from ptv_hub.cli.talk import tell
 from ptv_hub.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from ptv_hub.zoo.entry import Entry, Protocol
+    from ptv_hub.zoo.entry import Entry
+    from ptv_hub.zoo.input_spec import Protocol
     from ptv_hub.zoo.pyslowfast import Config, Paths
 
 

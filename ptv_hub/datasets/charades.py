@@ -19,7 +19,8 @@ from ptv_hub.datasets.frame_lists import is_frame_list, read_frame_list
 from ptv_hub.datasets.listing import Item, Listing, Span, Split
 from ptv_hub.errors import AnnotationMissing, DataError
 from ptv_hub.inference.frames import FRAME_RATE
-from ptv_hub.zoo.entry import Entry, FrameSampling
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import FrameSampling
 
 _FOLDERS = ("frames", "videos", "Charades_v1_480", "Charades_v1", "Charades_v1_rgb", "")
 _SUFFIXES = (".mp4", ".mkv", ".avi")

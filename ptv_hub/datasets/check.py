@@ -18,7 +18,9 @@ from ptv_hub.errors import DataError
 from ptv_hub.inference.video import IMAGES, natural, open_video
 from ptv_hub.inference.viewing import ProtocolViews
 from ptv_hub.inference.views import clip_at, plan_as_reference
-from ptv_hub.zoo.entry import Entry, InputSpec, Protocol, Record, SecondsSampling
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import InputSpec, Protocol, SecondsSampling
+from ptv_hub.zoo.records import Record
 
 Depth = Literal["open", "ends", "views"]
 """How far a video is looked at: opened (its first frame is decoded), decoded to its last frame,

@@ -23,7 +23,9 @@ from ptv_hub.datasets.workers import each
 from ptv_hub.errors import UsageError, WriteError
 from ptv_hub.inference.video import open_video
 from ptv_hub.inference.views import resample
-from ptv_hub.zoo.entry import Entry, Record, SecondsSampling
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import SecondsSampling
+from ptv_hub.zoo.records import Record
 
 
 class Extracted(Record):

@@ -22,8 +22,8 @@ from ptv_hub.errors import ExportError, PtvHubError, WriteError
 from ptv_hub.files import ready_file, refuse_existing
 from ptv_hub.models.builders import VideoModel, activated
 from ptv_hub.models.digest import digest
-from ptv_hub.zoo.entry import Record
 from ptv_hub.zoo.names import file_name
+from ptv_hub.zoo.records import Record
 
 
 class Exported(Record):

@@ -12,7 +12,7 @@ from torch.export import Dim, ExportedProgram
 
 from ptv_hub.errors import UsageError
 from ptv_hub.models.builders import VideoModel, slow_frames
-from ptv_hub.zoo.entry import InputSpec
+from ptv_hub.zoo.input_spec import InputSpec
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.errors import UsageError, WrongInput
 from ptv_hub.evaluation.scoring import Scored
 from ptv_hub.inference.predict import protocol_for, ready_model
-from ptv_hub.zoo.entry import Entry, Protocol
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import Protocol
 
 
 def wanted_model(

@@ -33,7 +33,8 @@ from ptv_hub.runs.database import alone
 from ptv_hub.runs.engine import through
 from ptv_hub.runs.journal import Journal, Row, Writer, done, name_of
 from ptv_hub.runs.settings import Header, Settings
-from ptv_hub.zoo.entry import Entry, Protocol
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import Protocol
 
 log = logging.getLogger("ptv_hub")
 
@@ -88,12 +89,7 @@ def evaluate(
     """
     net = wanted_model(model, weights, any_weights, device)
     entry = entry_of(net)
-    if entry.head.takes_boxes:
-        raise UsageError(
-            "models for detection are not evaluated here: AVA's metric matches boxes",
-            found=entry.name,
-            fix="ptv_hub.predict_boxes scores boxes; AVA's own evaluation takes such scores",
-        )
+    _require_whole_videos(entry)
     protocol = wanted_protocol(entry, protocol, views)
     listing = wanted_listing(items).checked(entry)
     _check_choices(net, dtype, workers, batch_views)
@@ -103,6 +99,15 @@ def evaluate(
     found = doubts(net, entry, listing, header.settings.weights, validation_set=validation_set)
     facts = {**_facts(net, size, workers), **found}
     return _run(scorer, listing, header, out, workers, progress, facts)
+
+
+def _require_whole_videos(entry: Entry) -> None:
+    if entry.head.takes_boxes:
+        raise UsageError(
+            "models for detection are not evaluated here: AVA's metric matches boxes",
+            found=entry.name,
+            fix="ptv_hub.predict_boxes scores boxes; AVA's own evaluation takes such scores",
+        )
 
 
 def _header(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ptv_hub.zoo.entry import InputSpec, Protocol, Record
+from ptv_hub.zoo.input_spec import InputSpec, Protocol
+from ptv_hub.zoo.records import Record
 
 
 class Metrics(Record):

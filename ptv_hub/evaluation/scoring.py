@@ -20,7 +20,8 @@ from ptv_hub.inference.viewing import ProtocolViews
 from ptv_hub.models.builders import ActionModel, activated
 from ptv_hub.runs.engine import Outcome
 from ptv_hub.runs.journal import Row
-from ptv_hub.zoo.entry import Entry, Protocol
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import Protocol
 
 Scored = Callable[[ModelInput], Tensor]
 """A model, or any callable whose output is taken for scores, (B, classes)."""

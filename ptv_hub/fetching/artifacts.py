@@ -19,7 +19,8 @@ from ptv_hub.fetching.download import download, without_login
 from ptv_hub.fetching.part import Report, discard
 from ptv_hub.files import sha256_of
 from ptv_hub.zoo import repository
-from ptv_hub.zoo.entry import Artifact, Entry, Record
+from ptv_hub.zoo.entry import Artifact, Entry
+from ptv_hub.zoo.records import Record
 
 log = logging.getLogger("ptv_hub")
 

@@ -29,8 +29,9 @@ from ptv_hub.fetching import cache, hub_errors, offline
 from ptv_hub.fetching.hub_errors import Refusal
 from ptv_hub.files import sha256_of
 from ptv_hub.zoo.documents import read_json
-from ptv_hub.zoo.entry import Artifact, Entry, first_faults
+from ptv_hub.zoo.entry import Artifact, Entry
 from ptv_hub.zoo.manifest import find
+from ptv_hub.zoo.records import first_faults
 from ptv_hub.zoo.repository import CONFIG_FILE, FOLDER, HUB, WEIGHTS_FILE, HubConfig, is_address
 
 

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from ptv_hub.errors import FetchError, WriteError
 from ptv_hub.fetching import headers as said
 from ptv_hub.files import write_text
-from ptv_hub.zoo.entry import Record
+from ptv_hub.zoo.records import Record
 
 CHUNK = 1 << 20
 """Bytes read and written at once."""

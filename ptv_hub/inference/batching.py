@@ -19,7 +19,7 @@ from ptv_hub.inference.transforms import ModelInput, pack
 from ptv_hub.inference.viewing import Viewing
 from ptv_hub.inference.views import Clip, ViewPlan
 from ptv_hub.models.builders import ActionModel
-from ptv_hub.zoo.entry import InputSpec
+from ptv_hub.zoo.input_spec import InputSpec
 
 
 def distinct(plan: ViewPlan) -> tuple[ViewPlan, tuple[int, ...]]:

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from typing_extensions import Self
 
 from ptv_hub.errors import UsageError
-from ptv_hub.zoo.entry import Record, first_fault
+from ptv_hub.zoo.records import Record, first_fault
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 

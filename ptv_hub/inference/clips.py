@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from ptv_hub.errors import VideoError
+from ptv_hub.inference.crops import scaled_size
 from ptv_hub.inference.frames import Frame, Video
 from ptv_hub.inference.transforms import crops, prepare
-from ptv_hub.inference.views import Clip, ViewPlan, plan_views, scaled_size
-from ptv_hub.zoo.entry import InputSpec, Protocol
+from ptv_hub.inference.views import Clip, ViewPlan, plan_views
+from ptv_hub.zoo.input_spec import InputSpec, Protocol
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from ptv_hub.inference.transforms import pack
 from ptv_hub.inference.video import Source, open_video
 from ptv_hub.inference.views import Clip, clip_around
 from ptv_hub.models.builders import ActionModel, VideoModel, activated
-from ptv_hub.zoo.entry import Entry, Record
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.records import Record
 
 
 class BoxScores(Record):
@@ -88,12 +89,7 @@ def predict_boxes(
         activated(net, item.protocol.activation),
         torch.inference_mode(),
     ):
-        wanted = [box for box in listed if box.is_in(opened.name)]
-        if not wanted:
-            names = sorted({box.video for box in listed if box.video is not None})
-            raise UsageError(
-                "no box is of this video", where=opened.name, found=f"boxes of {names[:3]}"
-            )
+        wanted = _of_video(listed, opened.name)
         scored = _scored(net, opened, wanted)
         count = top_k or (5 if threshold is None else item.num_classes)
         return BoxPrediction(
@@ -112,6 +108,15 @@ def predict_boxes(
             duration=float(opened.timestamps.duration),
             notes=opened.notes,
         )
+
+
+def _of_video(boxes: Sequence[Box], video: str) -> list[Box]:
+    """Those that are of a video, or name none."""
+    wanted = [box for box in boxes if box.is_in(video)]
+    if not wanted:
+        names = sorted({box.video for box in boxes if box.video is not None})
+        raise UsageError("no box is of this video", where=video, found=f"boxes of {names[:3]}")
+    return wanted
 
 
 Corners = tuple[float, float, float, float]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ptv_hub.errors import UsageError
 from ptv_hub.inference.batching import over_views
+from ptv_hub.inference.frames import Video
 from ptv_hub.inference.outputs import EMBEDDING, MAPS, Extractor, channels_of, checked_outputs
 from ptv_hub.inference.predict import protocol_for, ready_model, said_of_weights
 from ptv_hub.inference.video import Source, has_no_rate, open_video
@@ -123,26 +124,31 @@ def features(
         if windows is not None:
             raise UsageError("windows are said twice", fix="leave out window, stride and every")
         windows = asked_windows(window, stride, every, fps, last=last, consecutive=consecutive)
-    taken = (take,) if isinstance(take, str) else tuple(take)
-    if stage is not None or not pool:
-        taken = (*taken, _one_stage(stage, pool))
+    taken = _taken(take, stage, pool)
     wish = asked_features(net.entry, taken, windows, crops, views, clip_sampling)
     own = float(fps) if fps is not None and fps != "source" else None
     if windows is not None and not has_no_rate(video):
         own = None  # the windows' own affair
     with open_video(video, fps=own, allow_broken=allow_broken) as opened:
-        plan = wish.viewing.plan(opened.timestamps)
-        with Extractor(net, wish.outputs).attached() as extract:
-            of_views = over_views(extract, net, opened, wish.viewing, batch_views, plan=plan)
-        notes = (*said_of_weights(net), *opened.notes)
-        duration = float(opened.timestamps.duration)
-        return features_of(wish, opened.name, of_views, plan, duration, notes)
+        return _extracted(net, opened, wish, batch_views)
 
 
-def _one_stage(stage: str | None, pool: bool) -> str:
+def _taken(take: str | Sequence[str], stage: str | None, pool: bool) -> tuple[str, ...]:
+    """Names of outputs, by either way to ask for them."""
+    taken = (take,) if isinstance(take, str) else tuple(take)
+    if stage is None and pool:
+        return taken
     if stage is None:
         raise UsageError("the embedding has no maps", fix="name a stage, or leave pool=True")
-    return stage if pool else f"{stage}{MAPS}"
+    return (*taken, stage if pool else f"{stage}{MAPS}")
+
+
+def _extracted(net: ActionModel, video: Video, wish: Wish, batch_views: int) -> Features:
+    plan = wish.viewing.plan(video.timestamps)
+    with Extractor(net, wish.outputs).attached() as extract:
+        of_views = over_views(extract, net, video, wish.viewing, batch_views, plan=plan)
+    notes = (*said_of_weights(net), *video.notes)
+    return features_of(wish, video.name, of_views, plan, float(video.timestamps.duration), notes)
 
 
 def asked_features(

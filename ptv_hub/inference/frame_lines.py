@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from ptv_hub.inference.timestamps import Timestamps
 from ptv_hub.inference.views import RESAMPLED, resample
-from ptv_hub.zoo.entry import InputSpec, SecondsSampling
+from ptv_hub.zoo.input_spec import InputSpec, SecondsSampling
 
 SOURCE = "source"
 """In place of a rate: the video's own frames by their numbers."""

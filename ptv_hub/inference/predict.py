@@ -20,7 +20,9 @@ from ptv_hub.inference.viewing import ProtocolViews
 from ptv_hub.inference.views import Clip, parse_views
 from ptv_hub.models.builders import ActionModel, activated
 from ptv_hub.weights.load import load
-from ptv_hub.zoo.entry import Entry, Protocol, Record
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import Protocol
+from ptv_hub.zoo.records import Record
 
 SCORES = "scores"
 """Name of what predictions are made from, among what is taken of a model."""

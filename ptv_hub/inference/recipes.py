@@ -16,7 +16,7 @@ from ptv_hub.errors import ConfigError, UnknownName
 from ptv_hub.inference.feature_files import FileDtype, FileFormat, FileKind
 from ptv_hub.inference.outputs import EMBEDDING
 from ptv_hub.inference.windows import Choice, Last, Windows, parse_length
-from ptv_hub.zoo.entry import Record, first_fault
+from ptv_hub.zoo.records import Record, first_fault
 
 
 class Recipe(Record):

@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from ptv_hub.errors import UnknownName, WrongInput
-from ptv_hub.inference.views import crop_offsets, scaled_size, segment_indices, uniform_indices
+from ptv_hub.inference.crops import crop_offsets, scaled_size
+from ptv_hub.inference.views import segment_indices, uniform_indices
 from ptv_hub.weights.named import entry
-from ptv_hub.zoo.entry import Entry, InputSpec, SegmentSampling
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import InputSpec, SegmentSampling
 
 ModelInput = Tensor | list[Tensor]
 """One clip (3, T, S, S), or the pathways [slow (3, T // alpha, S, S), fast (3, T, S, S)]."""

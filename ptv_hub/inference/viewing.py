@@ -15,7 +15,7 @@ from ptv_hub.inference.frames import Video
 from ptv_hub.inference.timestamps import Timestamps
 from ptv_hub.inference.views import ViewPlan, plan_as_reference, plan_views
 from ptv_hub.inference.windows import WindowPlan, Windows, plan_windows
-from ptv_hub.zoo.entry import InputSpec, Protocol
+from ptv_hub.zoo.input_spec import InputSpec, Protocol
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""Clips x crops as arithmetic: time stamps -> frame numbers, sizes -> crop offsets. Pure, no torch.
+"""The clips of a protocol as arithmetic: time stamps -> frame numbers. Pure, no torch.
 
 The arithmetic is that of the code the zoo was evaluated with, down to what is a fraction and
 what a float: a frame more or less at the edge of a clip changes which frames are sampled from
 it. The clip samplers are those of pytorchvideo's ``data/clip_sampling.py``, the frame filters
-those of its ``data/ssv2.py`` and ``data/charades.py``, the crops ``uniform_crop``.
+those of its ``data/ssv2.py`` and ``data/charades.py``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ import numpy as np
 
 from ptv_hub.errors import EmptyClip, UsageError, VideoError
 from ptv_hub.inference.timestamps import Timestamps
-from ptv_hub.zoo.entry import FrameSampling, InputSpec, Protocol, SecondsSampling, SegmentSampling
+from ptv_hub.zoo.input_spec import (
+    FrameSampling,
+    InputSpec,
+    Protocol,
+    SecondsSampling,
+    SegmentSampling,
+)
 
 RESAMPLED = "frames resampled"
 """How the note on frames that are not those of the published protocol begins."""
@@ -335,26 +341,3 @@ def segment_indices(num_frames: int, num_samples: int, draw: Draw | None = None)
     edges = [round(size * i) for i in range(num_samples + 1)]
     choose = draw or (lambda low, high: (low + high) // 2)
     return tuple(choose(low, high) for low, high in itertools.pairwise(edges))
-
-
-def scaled_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """(height, width) after the short side became ``short_side``, the long side floored."""
-    if width < height:
-        return math.floor(float(height) / width * short_side), short_side
-    return short_side, math.floor(float(width) / height * short_side)
-
-
-def crop_offsets(height: int, width: int, size: int, num_crops: int) -> tuple[tuple[int, int], ...]:
-    """(top, left) of each square crop, spread evenly over the long side.
-
-    Three are left, centre and right, or top, centre and bottom of a portrait; one is the centre.
-    Odd rests go to the left or the top (``ceil``).
-    """
-    if min(height, width) < size:
-        raise UsageError("a crop is larger than the frame", expected=size, found=(height, width))
-    top, left = math.ceil((height - size) / 2), math.ceil((width - size) / 2)
-    if num_crops == 1:
-        return ((top, left),)
-    room = max(height, width) - size
-    along = [-(-room * crop // (num_crops - 1)) for crop in range(num_crops)]
-    return tuple((offset, left) if height > width else (top, offset) for offset in along)

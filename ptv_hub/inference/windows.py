@@ -24,7 +24,8 @@ from ptv_hub.inference.views import (
     spread,
     uniform_indices,
 )
-from ptv_hub.zoo.entry import InputSpec, Record, SegmentSampling
+from ptv_hub.zoo.input_spec import InputSpec, SegmentSampling
+from ptv_hub.zoo.records import Record
 
 Last = Literal["back", "drop", "pad", "whole"]
 """What becomes of the end of a video that no window fits: see ``Windows.last``."""

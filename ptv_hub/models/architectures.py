@@ -13,15 +13,9 @@ from torch import nn
 
 from ptv_hub.models.heads import pool_globally
 from ptv_hub.models.hollow import counting
-from ptv_hub.zoo.entry import (
-    EfficientX3DSpec,
-    Entry,
-    InputSpec,
-    MViTSpec,
-    ResNetSpec,
-    SlowFastSpec,
-    X3DSpec,
-)
+from ptv_hub.zoo.builder_specs import EfficientX3DSpec, MViTSpec, ResNetSpec, SlowFastSpec, X3DSpec
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import InputSpec
 
 
 def network(entry: Entry) -> nn.Module:

@@ -24,7 +24,8 @@ from ptv_hub.models.hollow import hollow
 from ptv_hub.models.plain import FullPrecision, make_plain
 from ptv_hub.models.pytorchvideo_imports import light_imports
 from ptv_hub.models.roads import Pathways, Road, road_of
-from ptv_hub.zoo.entry import Entry, InputSpec, SlowFrames
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import InputSpec, SlowFrames
 from ptv_hub.zoo.origin import Origin
 
 Activation = Literal["softmax", "sigmoid"]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ptv_hub.errors import ManifestError
 from ptv_hub.evaluation.result import EvalResult, Metrics
-from ptv_hub.zoo.entry import Entry, Protocol, Published
+from ptv_hub.zoo.entry import Entry, Published
 from ptv_hub.zoo.facts import METRICS
+from ptv_hub.zoo.input_spec import Protocol
 from ptv_hub.zoo.repository import LICENSE_FILE, HubConfig
 
 if TYPE_CHECKING:

@@ -33,8 +33,9 @@ from ptv_hub.weights.named import named, weights_file
 from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.weights.repository import write_repository
 from ptv_hub.zoo import repository
-from ptv_hub.zoo.entry import Artifact, Entry, first_fault
+from ptv_hub.zoo.entry import Artifact, Entry
 from ptv_hub.zoo.manifest import entries, known
+from ptv_hub.zoo.records import first_fault
 from ptv_hub.zoo.repository import (
     CARD_FILE,
     CHART_FILE,

@@ -20,7 +20,7 @@ from ptv_hub.errors import PtvHubError, PublishError
 from ptv_hub.fetching import hub, hub_errors, offline
 from ptv_hub.fetching.hub_errors import Refusal
 from ptv_hub.files import sha256_of
-from ptv_hub.zoo.entry import Record
+from ptv_hub.zoo.records import Record
 from ptv_hub.zoo.repository import FILES
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from ptv_hub.datasets.listing import Item
 from ptv_hub.runs.database import Database
 from ptv_hub.runs.settings import Header, Settings, same_settings
-from ptv_hub.zoo.entry import first_fault
+from ptv_hub.zoo.records import first_fault
 
 VERSION = 1
 _WAITING = 16  # rows

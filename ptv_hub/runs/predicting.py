@@ -17,7 +17,7 @@ from ptv_hub.inference.viewing import ProtocolViews
 from ptv_hub.models.builders import ActionModel, activated
 from ptv_hub.runs.collection import Made, Work, file_of
 from ptv_hub.runs.engine import Outcome
-from ptv_hub.zoo.entry import Protocol
+from ptv_hub.zoo.input_spec import Protocol
 
 FORMAT = 1
 

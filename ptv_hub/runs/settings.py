@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ptv_hub.errors import EvaluationError
-from ptv_hub.zoo.entry import Entry, Protocol, Record
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import Protocol
+from ptv_hub.zoo.records import Record
 
 
 class Settings(Record):

@@ -20,9 +20,10 @@ from torch.utils.data import Dataset, Sampler, default_collate
 from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import PtvHubError, VideoError
 from ptv_hub.inference.clips import prepared
+from ptv_hub.inference.crops import crop_offsets
 from ptv_hub.inference.video import open_video
-from ptv_hub.inference.views import clip_at, crop_offsets
-from ptv_hub.zoo.entry import InputSpec
+from ptv_hub.inference.views import clip_at
+from ptv_hub.zoo.input_spec import InputSpec
 
 Sample = tuple[Tensor, Tensor] | PtvHubError
 """Clip (3, T, S, S) float32, and its label () int64 or marks (C,) float32; or why there is none.

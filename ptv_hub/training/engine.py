@@ -149,8 +149,7 @@ class _Run:
         stop: Stop,
     ) -> TrainingResult:
         began = time.perf_counter()
-        self._make_output()
-        recipe = self.recipe
+        ready_folder(self.output)
         position = file = None
         last = self.output / LAST
         if resume and last.is_file():
@@ -160,7 +159,7 @@ class _Run:
         batches = Batches(
             len(self.source.train),
             self.batch_size,
-            seed=recipe.seed,
+            seed=self.recipe.seed,
             rank=self.rank,
             world=self.world,
         )
@@ -180,7 +179,21 @@ class _Run:
                 started_from=self._origin(),
             )
         epochs = self._epochs(file, save_every_s, report, stop)
+        self._check_videos(check, report, stop)
+        run_log = None
+        if self.rank == 0:
+            run_log = RunLog(
+                self.output,
+                epoch=position.epoch,
+                step=position.step,
+                tensorboard=self.recipe.tensorboard,
+            )
+        position = epochs.run(self._loader(batches), batches, position, run_log)
+        if run_log is not None:
+            run_log.close()
+        return self._result(epochs, position, control, time.perf_counter() - began)
 
+    def _check_videos(self, check: Check, report: Callable[[Progress], None], stop: Stop) -> None:
         def looked(done: int, total: int) -> None:
             stop.check()
             report(Progress("check", done, total))
@@ -189,25 +202,13 @@ class _Run:
             (*self.source.train, *self.source.val)[self.rank :: self.world],
             self.source.entry.input,
             check,
-            workers=recipe.workers,
+            workers=self.recipe.workers,
             progress=looked,
             skip_broken=self.skip_broken,
         )
         for item, failure in broken:
             log.warning("%s cannot be used: %s", item.id, failure.error)
         self.fabric.barrier()
-        run_log = None
-        if self.rank == 0:
-            run_log = RunLog(
-                self.output,
-                epoch=position.epoch,
-                step=position.step,
-                tensorboard=recipe.tensorboard,
-            )
-        position = epochs.run(self._loader(batches), batches, position, run_log)
-        if run_log is not None:
-            run_log.close()
-        return self._result(epochs, position, control, time.perf_counter() - began)
 
     def _epochs(
         self,
@@ -236,9 +237,6 @@ class _Run:
             if scaler is not None and "scaler_state" in file.training:
                 scaler.load_state_dict(file.training["scaler_state"])
         return epochs
-
-    def _make_output(self) -> None:
-        ready_folder(self.output)
 
     def _origin(self) -> str:
         return "pytorchvideo's initial weights" if self.weights is None else str(self.weights)

@@ -7,7 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from ptv_hub.zoo.entry import Entry, License, SegmentSampling
+from ptv_hub.zoo.entry import Entry, License
+from ptv_hub.zoo.input_spec import SegmentSampling
 from ptv_hub.zoo.names import name_of
 from ptv_hub.zoo.pyslowfast import Config, Paths, changed
 from ptv_hub.zoo.recipe import Recipe, recipe_of

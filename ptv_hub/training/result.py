@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ptv_hub.zoo.entry import Record
+from ptv_hub.zoo.records import Record
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import AnnotationMissing, DataError, UsageError
 from ptv_hub.training.holdout import held_out, held_out_by_0_1, shortfalls
-from ptv_hub.zoo.entry import Entry, FrameSampling, InputSpec
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import FrameSampling, InputSpec
 
 Check = Literal["full", "open", "none"]
 """How videos are looked at before a run: decoded to the end, only opened, or not."""

@@ -21,8 +21,9 @@ from ptv_hub.models.builders import VideoModel
 from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.load import load_weights
 from ptv_hub.weights.own_word import RECORD
-from ptv_hub.zoo.entry import Entry, Record, first_fault
+from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.pyslowfast import Config, to_yaml
+from ptv_hub.zoo.records import Record, first_fault
 
 LAST, BEST = "last.pyth", "best.pyth"
 

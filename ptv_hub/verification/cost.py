@@ -19,7 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ptv_hub.models.boxes import whole_frames
 from ptv_hub.models.builders import build
-from ptv_hub.zoo.entry import Entry, Record
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.records import Record
 
 _AS_PUBLISHED, _IN_EVAL = 5, 2
 _LAYER_NORM = 5

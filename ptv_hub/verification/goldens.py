@@ -20,7 +20,7 @@ from torch import Tensor
 from ptv_hub.errors import FetchError
 from ptv_hub.fetching import cache
 from ptv_hub.files import write_text
-from ptv_hub.zoo.entry import Record, Sha256, first_fault
+from ptv_hub.zoo.records import Record, Sha256, first_fault
 
 
 class Golden(Record):

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from pydantic import computed_field
 
-from ptv_hub.zoo.entry import Record
+from ptv_hub.zoo.records import Record
 
 Level = Literal["spec", "file", "keys", "tensors", "numbers", "behaviour", "accuracy"]
 

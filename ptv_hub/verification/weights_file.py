@@ -11,8 +11,8 @@ from ptv_hub.fetching.cache import Expectation
 from ptv_hub.verification.keys import wanted
 from ptv_hub.verification.records import Check, Verdict
 from ptv_hub.weights.checkpoint import Checkpoint
-from ptv_hub.weights.identify import is_called
 from ptv_hub.weights.layouts import LAYOUTS
+from ptv_hub.weights.lookalikes import is_called
 from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.weights.own_word import OwnWord
 from ptv_hub.zoo.entry import Artifact, Entry

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ptv_hub.errors import OtherWeights
-from ptv_hub.weights.identify import Attribution, is_called, proofs
+from ptv_hub.weights.identify import Attribution, proofs
+from ptv_hub.weights.lookalikes import is_called
 from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.weights.own_word import recorded_in
 from ptv_hub.zoo.entry import Entry

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -25,8 +26,9 @@ from ptv_hub.weights.named import SUFFIXES, entry, existing, in_words, weights_f
 from ptv_hub.weights.native import NATIVE
 from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.weights.own_word import ENTRY, recorded_in
-from ptv_hub.zoo.entry import Entry, Record
+from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import known
+from ptv_hub.zoo.records import Record
 from ptv_hub.zoo.repository import is_address
 
 _OF_OTHER_CODE = {NATIVE, MMACTION2}
@@ -97,19 +99,38 @@ def convert(
     if as_name is not None:
         item = entry(as_name) if isinstance(as_name, str) else as_name
     weights = OpenedWeights(path, item, checked=True)
-    file, size = weights.file, weights.size
     if item is not None and as_name is not None:
         _require_its(weights, item)
     models = (item.name,) if item is not None else tuple(c.name for c in candidates(weights))
-    training = file.training if keep_training else {}
+    training = _carried(weights, to) if keep_training else {}
+    return _converted(weights, out, to=to, models=models, training=training, origin=origin)
+
+
+def _carried(weights: OpenedWeights, to: str) -> dict[str, Any]:
+    """The file's training state, if the code that reads the layout can go on from it."""
+    training = weights.file.training
     if training and weights.layout != to and {weights.layout, to} & _OF_OTHER_CODE:
         raise UsageError(
             "training state belongs to the code that wrote it",
-            where=path,
+            where=weights.path,
             expected=f"the {weights.layout} layout, or no training state",
             found=f"{', '.join(training)}, whose parameters stand in that network's order",
             fix="leave --keep-training out",
         )
+    return training
+
+
+def _converted(
+    weights: OpenedWeights,
+    out: Path,
+    *,
+    to: str,
+    models: tuple[str, ...],
+    training: dict[str, Any],
+    origin: str,
+) -> Conversion:
+    """Write them, with what is told of them, and tell it."""
+    file, size = weights.file, weights.size
     tensors, done, lost = _written(weights, to)
     metadata = {
         **_who(models, recorded_in(file)),
@@ -119,15 +140,10 @@ def convert(
         "converted_by": f"ptv_hub {__version__}",
         **_history(file, done, lost),
     }
-    checkpoint.write(
-        out,
-        tensors,
-        training=training,
-        metadata=metadata,
-        container="state_dict" if to == MMACTION2 else "model_state",
-    )
+    container = "state_dict" if to == MMACTION2 else "model_state"
+    checkpoint.write(out, tensors, training=training, metadata=metadata, container=container)
     return Conversion(
-        source=str(path),
+        source=str(weights.path),
         target=str(out),
         source_layout=weights.layout,
         target_layout=to,

@@ -20,14 +20,16 @@ from ptv_hub.errors import CheckpointError, Inexpressible, LayoutError
 from ptv_hub.fetching import cache
 from ptv_hub.models.builders import shapes
 from ptv_hub.weights import layouts
+from ptv_hub.weights.lookalikes import is_called, same_model
 from ptv_hub.weights.mmaction2 import MMACTION2
 from ptv_hub.weights.official import classifier_of
 from ptv_hub.weights.opened import OpenedWeights, begins_as_stated
 from ptv_hub.weights.own_word import recorded_in
 from ptv_hub.weights.rules import Shapes
 from ptv_hub.weights.shapes import num_classes, trained
-from ptv_hub.zoo.entry import Artifact, Entry, Record
+from ptv_hub.zoo.entry import Artifact, Entry
 from ptv_hub.zoo.manifest import entries, known
+from ptv_hub.zoo.records import Record
 
 Evidence = Literal[
     "file hash",
@@ -218,36 +220,6 @@ def fits_but_for_head(item: Entry, have: Shapes) -> bool:
     differ = [key for key in have if have[key] != expected[key]]
     head = f"{classifier_of(have)}."
     return all(key.startswith(head) and have[key][1:] == expected[key][1:] for key in differ)
-
-
-def lookalikes(entry: Entry) -> list[Entry]:
-    """The other entries with the same keys and shapes that want other input than this one.
-
-    X3D_XS, X3D_S and X3D_M are one architecture trained on clips of other lengths and sizes; so
-    are SLOW_4x16 and SLOW_8x8. A swapped file loads without a complaint and scores badly.
-    """
-    among = entries() if entry.zoo is None else known()
-    return [
-        item
-        for item in among
-        # Equal shapes have equal sums; the cheap question first.
-        if (None in (item.num_params, entry.num_params) or item.num_params == entry.num_params)
-        and not same_model(item, entry)
-        and shapes(item) == shapes(entry)
-    ]
-
-
-def same_model(one: Entry, other: Entry) -> bool:
-    """Whether weights of one are rightly used as the other: two names of one model."""
-    told = ("builder", "input", "head", "dataset")
-    return all(getattr(one, field) == getattr(other, field) for field in told)
-
-
-def is_called(name: str, entry: Entry) -> bool:
-    """Whether a name is the entry's, or another of the manifest's for the same model."""
-    return name == entry.name or any(
-        item.name == name and same_model(item, entry) for item in known()
-    )
 
 
 # ---------------------------------------------------------------------------- a stray file

@@ -22,7 +22,8 @@ from ptv_hub.weights import checkpoint
 from ptv_hub.weights.checkpoint import Checkpoint
 from ptv_hub.zoo.claims import without_vouchers
 from ptv_hub.zoo.documents import parse_yaml
-from ptv_hub.zoo.entry import Entry, first_fault
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.records import first_fault
 
 RECORD = "ptv_hub"
 """Key under which a run's checkpoint holds what PySlowFast has no place for, its entry too."""

@@ -11,17 +11,9 @@ from pydantic import Field, ValidationError
 
 from ptv_hub.errors import ManifestError
 from ptv_hub.zoo.documents import read_json
-from ptv_hub.zoo.entry import (
-    BESIDE,
-    Entry,
-    EntryRow,
-    LeftOut,
-    License,
-    Record,
-    ValidationSet,
-    first_faults,
-)
+from ptv_hub.zoo.entry import BESIDE, Entry, EntryRow, LeftOut, License, ValidationSet
 from ptv_hub.zoo.names import Below, Line
+from ptv_hub.zoo.records import Record, first_faults
 
 
 class ManifestFile(Record):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptv_hub.zoo.entry import Record
+from ptv_hub.zoo.records import Record
 
 
 class Origin(Record):

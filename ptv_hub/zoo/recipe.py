@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from ptv_hub.zoo.entry import Entry, Record
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.records import Record
 
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

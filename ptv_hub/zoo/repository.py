@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from ptv_hub.zoo.claims import without_vouchers
-from ptv_hub.zoo.entry import Artifact, Entry, Record, Sha256
+from ptv_hub.zoo.entry import Artifact, Entry
 from ptv_hub.zoo.names import Line
+from ptv_hub.zoo.records import Record, Sha256
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"

@@ -22,7 +22,8 @@ from ptv_hub.engines.export_formats import FORMATS, METADATA_FILE
 from ptv_hub.engines.export_graph import Graph, Options, trace, traceable
 from ptv_hub.errors import ExportError, MissingExtra, UnknownName, UsageError, WriteError
 from ptv_hub.models.builders import VideoModel
-from ptv_hub.zoo.entry import Entry, InputSpec
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import InputSpec
 from tests.command import ptv_hub as ptv_hub_command
 from tools import draw
 

@@ -15,7 +15,8 @@ from ptv_hub.inference.box_files import Box, read_boxes
 from ptv_hub.inference.detection import predict_boxes
 from ptv_hub.inference.features import features
 from ptv_hub.inference.predict import predict
-from ptv_hub.inference.views import Timestamps, clip_around
+from ptv_hub.inference.timestamps import Timestamps
+from ptv_hub.inference.views import clip_around
 from ptv_hub.models.builders import VideoModel, build
 from ptv_hub.zoo.entry import Entry
 

@@ -19,7 +19,7 @@ from ptv_hub.inference.clips import clip_views
 from ptv_hub.inference.transforms import crops, input_spec, pack, prepare, transform
 from ptv_hub.inference.video import open_video
 from ptv_hub.inference.views import plan_views
-from ptv_hub.zoo.entry import InputSpec
+from ptv_hub.zoo.input_spec import InputSpec
 from ptv_hub.zoo.manifest import entries
 from tests import GOLDEN
 

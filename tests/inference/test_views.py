@@ -13,17 +13,15 @@ from hypothesis import strategies as st
 
 from ptv_hub.errors import UsageError, VideoError
 from ptv_hub.fetching.hub import entry
+from ptv_hub.inference.timestamps import Timestamps
 from ptv_hub.inference.views import (
-    Timestamps,
-    crop_offsets,
     parse_views,
     plan_views,
     resample,
-    scaled_size,
     segment_indices,
     uniform_indices,
 )
-from ptv_hub.zoo.entry import FrameSampling, InputSpec, Protocol, SegmentSampling
+from ptv_hub.zoo.input_spec import FrameSampling, InputSpec, Protocol, SegmentSampling
 from ptv_hub.zoo.manifest import entries
 
 KINETICS = entry("slow_r50")  # 8 frames, every 8th of 30 a second: 2.133 s
@@ -309,49 +307,6 @@ def test_resampling_keeps_order_and_length(count, rate, fps):
     assert list(shown) == sorted(shown)
     assert 0 <= shown[0] <= shown[-1] <= count - 1
     assert -0.5 <= len(shown) - count / rate * fps <= 1.5
-
-
-# -- sizes and crops ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "size", "offsets"),
-    [
-        (256, 340, 256, ((0, 0), (0, 42), (0, 84))),
-        (256, 455, 256, ((0, 0), (0, 100), (0, 199))),  # 199 / 2 is rounded up
-        (340, 256, 256, ((0, 0), (42, 0), (84, 0))),
-        (256, 256, 256, ((0, 0), (0, 0), (0, 0))),
-        (257, 301, 224, ((17, 0), (17, 39), (17, 77))),
-    ],
-)
-def test_crops_by_hand(height, width, size, offsets):
-    assert crop_offsets(height, width, size, 3) == offsets
-    assert crop_offsets(height, width, size, 1) == (offsets[1],)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 600), st.integers(1, 600), st.integers(1, 600), st.integers(1, 9))
-def test_crops_lie_inside_and_reach_both_ends(height, width, size, crops):
-    if size > min(height, width):
-        with pytest.raises(UsageError):
-            crop_offsets(height, width, size, crops)
-        return
-    offsets = crop_offsets(height, width, size, crops)
-    assert len(offsets) == crops
-    assert all(0 <= top <= height - size and 0 <= left <= width - size for top, left in offsets)
-    if crops > 1:
-        along = [offset[height <= width] for offset in offsets]
-        assert along[0] == 0
-        assert along[-1] == max(height, width) - size
-        assert along == sorted(along)
-
-
-@pytest.mark.parametrize(
-    ("size", "scaled"),
-    [((240, 426), (256, 454)), ((320, 240), (341, 256)), ((200, 200), (256, 256))],
-)
-def test_sizes_by_hand(size, scaled):
-    assert scaled_size(*size, 256) == scaled
 
 
 # -- words -------------------------------------------------------------------------------

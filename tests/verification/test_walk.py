@@ -28,8 +28,8 @@ from ptv_hub.verification.records import LEVELS, VERDICTS, Check, VerifyReport
 from ptv_hub.verification.tensors import check_tensors
 from ptv_hub.verification.walk import verify
 from ptv_hub.weights import checkpoint
-from ptv_hub.weights.identify import lookalikes
 from ptv_hub.weights.load import load
+from ptv_hub.weights.lookalikes import lookalikes
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import all_entries, entries
 from tests import ROOT

@@ -24,7 +24,7 @@ from ptv_hub.fetching.cache.places import (
 )
 from ptv_hub.fetching.cache.vouching import Allowed
 from ptv_hub.files import sha256_of
-from ptv_hub.zoo.entry import Record
+from ptv_hub.zoo.records import Record
 
 TEMPORARY_FOR_S = 3600
 """Seconds after which a temporary text file is nobody's: it lives for milliseconds."""

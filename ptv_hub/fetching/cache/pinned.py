@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from ptv_hub.errors import FetchError
 from ptv_hub.fetching.cache.places import folder, locked
 from ptv_hub.files import write_text
-from ptv_hub.zoo.entry import Record, Sha256, first_fault
+from ptv_hub.zoo.records import Record, Sha256, first_fault
 
 
 class Pin(Record):

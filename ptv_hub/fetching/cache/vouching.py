@@ -13,7 +13,8 @@ from ptv_hub.errors import FetchError, HashMismatch
 from ptv_hub.fetching.cache.pinned import Pin, pins
 from ptv_hub.fetching.cache.places import folder, key, key_without_scheme
 from ptv_hub.files import write_text
-from ptv_hub.zoo.entry import Artifact, Record, Sha256, first_fault
+from ptv_hub.zoo.entry import Artifact
+from ptv_hub.zoo.records import Record, Sha256, first_fault
 
 LOCK_VARIABLE = "PTV_HUB_LOCK"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ptv_hub.zoo.entry import BuilderSpec, ResNetSpec, SlowFastSpec, X3DSpec
+from ptv_hub.zoo.builder_specs import BuilderSpec, ResNetSpec, SlowFastSpec, X3DSpec
 from ptv_hub.zoo.pyslowfast import table
 from ptv_hub.zoo.pyslowfast.table import MODEL_NAMES, STAGE_DEPTHS
 from ptv_hub.zoo.pyslowfast.values import Values

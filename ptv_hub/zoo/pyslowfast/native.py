@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from ptv_hub.errors import ConfigError
-from ptv_hub.zoo.entry import Entry, ResNetSpec, SlowFastSpec, X3DSpec
+from ptv_hub.zoo.builder_specs import ResNetSpec, SlowFastSpec, X3DSpec
+from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.pyslowfast.reading import Config
 from ptv_hub.zoo.pyslowfast.table import STAGE_DEPTHS
 from ptv_hub.zoo.pyslowfast.writing import to_values, written

@@ -10,23 +10,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from ptv_hub.errors import ConfigError
-from ptv_hub.zoo.entry import (
-    BuilderSpec,
-    Entry,
-    InputSpec,
-    License,
-    Protocol,
-    Record,
-    ResNetSpec,
-    SlowFastSpec,
-    X3DSpec,
-    first_faults,
-)
+from ptv_hub.zoo.builder_specs import BuilderSpec, ResNetSpec, SlowFastSpec, X3DSpec
+from ptv_hub.zoo.entry import Entry, License
+from ptv_hub.zoo.input_spec import InputSpec, Protocol
 from ptv_hub.zoo.names import name_of
 from ptv_hub.zoo.pyslowfast import table
 from ptv_hub.zoo.pyslowfast.models import ARCHS, MODELS
 from ptv_hub.zoo.pyslowfast.values import Values, read
 from ptv_hub.zoo.recipe import Recipe
+from ptv_hub.zoo.records import Record, first_faults
 
 
 class Paths(Record):

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ptv_hub.zoo.entry import (
+from ptv_hub.zoo.input_spec import (
     FrameSampling,
     InputSpec,
-    Record,
     Sampling,
     SecondsSampling,
     SegmentSampling,
 )
 from ptv_hub.zoo.pyslowfast.values import Values
+from ptv_hub.zoo.records import Record
 
 Written = dict[str, Any]
 """Keys with values."""

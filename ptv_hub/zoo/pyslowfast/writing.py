@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from ptv_hub.errors import ConfigError
-from ptv_hub.zoo.entry import Entry, SecondsSampling
+from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.input_spec import SecondsSampling
 from ptv_hub.zoo.pyslowfast import table
 from ptv_hub.zoo.pyslowfast.reading import Config, read_values
 from ptv_hub.zoo.pyslowfast.table import MODEL_NAMES
