@@ -160,6 +160,8 @@ def pack(view: Tensor, spec: InputSpec) -> ModelInput:
     """A view (..., T, S, S) as the model takes it: itself, or [slow, fast] of two pathways."""
     if spec.slowfast_alpha is None:
         return view
-    frames = view.shape[-3]
-    slow = torch.tensor(uniform_indices(frames, frames // spec.slowfast_alpha), device=view.device)
+    frames, alpha = view.shape[-3], spec.slowfast_alpha
+    nearest = spec.slow_frames == "nearest"
+    places = range(0, frames, alpha) if nearest else uniform_indices(frames, frames // alpha)
+    slow = torch.tensor(tuple(places), device=view.device)
     return [view.index_select(view.dim() - 3, slow), view]

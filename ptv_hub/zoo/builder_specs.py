@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from ptv_hub.zoo.records import Record
 
@@ -64,19 +65,28 @@ class EfficientX3DSpec(Record):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 
+Step = Annotated[int, Field(gt=0, le=64)]
+
+
 class MViTSpec(Record):
     """``pytorchvideo.models.vision_transformers``; frames and crop stand in the input spec."""
 
     name: Literal["mvit"] = "mvit"
-    depth: Annotated[int, Field(gt=0)]
+    depth: Annotated[int, Field(gt=0, le=128)]
     """Blocks."""
-    widening_blocks: tuple[Annotated[int, Field(gt=0)], ...]
+    widening_blocks: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(max_length=6)]
     """Blocks, counted from 0, from which on there are twice the channels and heads, and that
     halve height and width of the queries."""
-    kv_stride: tuple[int, int, int]
+    kv_stride: tuple[Step, Step, Step]
     """Of the first block's pools of keys and values: frames, height, width."""
-    pool_kernel: tuple[int, int, int] = (3, 3, 3)
+    pool_kernel: tuple[Step, Step, Step] = (3, 3, 3)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+    @model_validator(mode="after")
+    def _within_depth(self) -> Self:
+        if any(block >= self.depth for block in self.widening_blocks):
+            raise ValueError(f"widening_blocks go beyond the {self.depth} blocks that there are")
+        return self
 
 
 BuilderSpec = Annotated[

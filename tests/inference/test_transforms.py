@@ -19,6 +19,7 @@ from ptv_hub.inference.clips import clip_views
 from ptv_hub.inference.transforms import crops, input_spec, pack, prepare, transform
 from ptv_hub.inference.video import open_video
 from ptv_hub.inference.views import plan_views
+from ptv_hub.models.builders import build
 from ptv_hub.zoo.input_spec import InputSpec
 from ptv_hub.zoo.manifest import entries
 from tests import GOLDEN
@@ -215,3 +216,14 @@ def test_crops_are_views_and_prepare_leaves_the_frame_alone():
     assert torch.equal(frame, before)
     assert all(crop.data_ptr() >= clip.data_ptr() for crop in crops(clip, spec, 3))
     assert [tuple(crop.shape) for crop in crops(clip, spec, 5)] == [(3, 4, 182, 182)] * 5
+
+
+@pytest.mark.parametrize("how", ["linspace", "nearest"])
+def test_the_slow_pathway_has_the_frames_that_the_model_would_take(how):
+    item = entry("slowfast_r50")
+    spec = item.input.model_copy(update={"slow_frames": how})
+    model = build(item.model_copy(update={"input": spec}), device="meta")
+    view = torch.arange(32.0).reshape(1, 1, 32, 1, 1).expand(1, 3, 32, 193, 193)
+    slow, fast = pack(view, spec)
+    assert torch.equal(slow, model.pathways(view)[0])
+    assert torch.equal(fast, view)
