@@ -360,7 +360,7 @@ def test_the_first_digits_of_a_hash_tell_a_published_file(tmp_path, monkeypatch)
     row = entry.artifacts[0].model_copy(update={"sha256_begins": OpenedWeights(source).sha256[:8]})
     theirs = entry.model_copy(update={"artifacts": (row,)})
     others = tuple(theirs if e.name == entry.name else e for e in all_entries())
-    monkeypatch.setattr("ptv_hub.weights.identify.all_entries", lambda: others)
+    monkeypatch.setattr("ptv_hub.weights.identify.known", lambda: others)
     (candidate,) = identify(source).candidates
     assert (candidate.name, candidate.evidence) == (entry.name, "the hash in the file's name")
 
