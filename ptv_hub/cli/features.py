@@ -83,11 +83,15 @@ def features(
         typer.Option(
             help="With windows: resample to this rate first; 'source' counts the video's own "
             "frames. Of folders of frames their rate. [default: no resampling; 30]",
+            rich_help_panel=ADVANCED,
         ),
     ] = None,
     last: Annotated[
         Literal["back", "drop", "pad"],
-        typer.Option(help="The end: one more window moved back, none, or filled up."),
+        typer.Option(
+            help="The end: one more window moved back, none, or filled up.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = "back",
     consecutive: Annotated[
         bool,
@@ -98,10 +102,16 @@ def features(
         ),
     ] = False,
     crops: Annotated[
-        Literal["1", "3"], typer.Option(help="Of a window: the centre, or three.")
+        Literal["1", "3"],
+        typer.Option(help="Of a window: the centre, or three.", rich_help_panel=ADVANCED),
     ] = "1",
     whole_frame: Annotated[
-        bool, typer.Option("--whole-frame", help="No crop: pooled over all of each frame.")
+        bool,
+        typer.Option(
+            "--whole-frame",
+            help="No crop: pooled over all of each frame.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = False,
     recipe: Annotated[
         str | None, typer.Option(help="All of this by name, or from a TOML file: 'recipes'.")
@@ -114,14 +124,27 @@ def features(
         ),
     ] = None,
     pathways: Annotated[
-        bool, typer.Option("--pathways", help="A SlowFast's two, each for itself.")
+        bool,
+        typer.Option(
+            "--pathways", help="A SlowFast's two, each for itself.", rich_help_panel=ADVANCED
+        ),
     ] = False,
-    stage: Annotated[str | None, typer.Option(help="As --take STAGE.")] = None,
+    stage: Annotated[
+        str | None, typer.Option(help="As --take STAGE.", rich_help_panel=ADVANCED)
+    ] = None,
     stages: Annotated[
-        bool, typer.Option("--stages", help="List the model's stages and stop.")
+        bool,
+        typer.Option(
+            "--stages", help="List the model's stages and stop.", rich_help_panel=ADVANCED
+        ),
     ] = False,
     maps: Annotated[
-        bool, typer.Option("--maps", help="Keep time, height and width of --stage, of every view.")
+        bool,
+        typer.Option(
+            "--maps",
+            help="Keep time, height and width of --stage, of every view.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = False,
     format: Annotated[
         Literal["npz", "npy", "safetensors", "parquet"] | None,
@@ -129,7 +152,10 @@ def features(
     ] = None,
     dtype: Annotated[
         Literal["fp32", "fp16"] | None,
-        typer.Option(help="Of the numbers in the files. [default: fp32, or the recipe's]"),
+        typer.Option(
+            help="Of the numbers in the files. [default: fp32, or the recipe's]",
+            rich_help_panel=ADVANCED,
+        ),
     ] = None,
     weights: Weights = None,
     any_weights: AnyWeights = False,

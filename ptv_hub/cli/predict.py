@@ -11,6 +11,7 @@ import typer
 
 from ptv_hub.cli.loading import load_on
 from ptv_hub.cli.options import (
+    ADVANCED,
     AllowBroken,
     AnyWeights,
     Backend,
@@ -60,10 +61,16 @@ def predict(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Only classes with this score or more, however many."),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Only classes with this score or more, however many.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = None,
     timeline: Annotated[
-        bool, typer.Option("--timeline", help="Also the scores of each clip.")
+        bool,
+        typer.Option("--timeline", help="Also the scores of each clip.", rich_help_panel=ADVANCED),
     ] = False,
     plot: Annotated[
         Path | None,

@@ -61,7 +61,8 @@ def test_show_tells_the_errata():
 
 def test_env_names_the_versions():
     facts = json.loads(ptv_hub("env", "--json").out)
-    assert facts["torch"] == torch.__version__.split("+")[0]
+    # With the CUDA it was built for, where torch is imported anyway.
+    assert facts["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert facts["manifests"] == str(ROOT / "manifests")
 
 
