@@ -6,11 +6,17 @@ BIN := $(VENV)/bin
 # Seconds of `make fuzz`, shared out among its targets.
 TIME ?= 600
 
-.PHONY: help demo test test-slow test-browser test-ray browser fuzz lint format generate clean
+# The environment of `make test-oldest`, and the tests that it runs.
+VENV_OLDEST ?= $(VENV)-oldest
+OLDEST := tests/test_dependencies.py tests/test_files.py tests/zoo tests/weights/test_layouts.py \
+  tests/inference/test_video.py tests/inference/test_streams.py tests/cli/test_commands.py
+
+.PHONY: help demo test test-oldest test-slow test-browser test-ray browser fuzz lint format generate clean
 
 help:
 	@echo "make demo       set up and show a small trained model at work, offline, into demo/"
 	@echo "make test       set up and run the tests (some ten minutes on 2 cores)"
+	@echo "make test-oldest  quick tests with the oldest versions that are allowed, torch 2.6 among them"
 	@echo "make test-browser  the zoo's pages in headless Chromium"
 	@echo "make test-ray   the example on Ray Data, on a cluster of two workers here"
 	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
@@ -38,6 +44,18 @@ demo: $(BIN)/.demo
 # Two processes with a thread each beat one with two: most tests wait for files and small models.
 test: $(BIN)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# The lower bounds of pyproject.toml are run, not guessed: uv takes the lowest of each.
+$(VENV_OLDEST)/.ready: pyproject.toml
+	@echo "making the environment $(VENV_OLDEST) (some minutes, 6 GB)"
+	@test -x $(VENV_OLDEST)/bin/python || $(PYTHON) -m venv $(VENV_OLDEST)
+	@$(VENV_OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(VENV_OLDEST)/bin/uv pip install --quiet --python $(VENV_OLDEST)/bin/python \
+	  --resolution lowest-direct -e '.[dev]' 'torch==2.6.*'
+	@touch $@
+
+test-oldest: $(VENV_OLDEST)/.ready
+	OMP_NUM_THREADS=1 $(VENV_OLDEST)/bin/python -m pytest $(OLDEST)
 
 test-slow: $(BIN)/.dev browser
 	$(BIN)/python -m pytest -m slow
@@ -79,4 +97,4 @@ generate: $(BIN)/.dev
 	$(BIN)/python tools/generate.py
 
 clean:
-	rm -rf $(VENV) $(VENV)-fuzz fuzz demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_OLDEST) $(VENV)-fuzz fuzz demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

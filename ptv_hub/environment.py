@@ -13,6 +13,22 @@ if TYPE_CHECKING:
     import torch
 
 
+EXTRAS = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("openvino",),
+    "parquet": ("pyarrow",),
+    "plot": ("matplotlib",),
+    "ray": ("ray",),
+    "train": ("lightning", "tensorboard"),
+}
+"""What one may install beside: extra -> its distributions, as pyproject.toml names them."""
+
+
+def has_extra(name: str) -> bool:
+    """Whether all of an extra's distributions are installed."""
+    return all(_installed(one) != "not installed" for one in EXTRAS[name])
+
+
 def versions(*packages: str) -> dict[str, str]:
     """The package's own version, and those of the distributions named."""
     return {"ptv_hub": __version__, **{name: _installed(name) for name in packages}}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ptv_hub.environment import EXTRAS
 from tests import ROOT
 from tests.test_architecture import imports, sources
 
@@ -74,3 +75,10 @@ def test_every_dependency_has_its_reason(project):
         name = normal(one)
         if name != "ptv-hub":
             assert re.search(rf"\b{re.escape(name)}\b", told.lower().replace("_", "-")), name
+
+
+def test_the_extras_that_are_told_are_those_there_are(project):
+    extras = project["optional-dependencies"]
+    named = {name: {normal(one) for one in extra} for name, extra in extras.items()}
+    del named["dev"]
+    assert {name: set(brought) for name, brought in EXTRAS.items()} == named

@@ -12,6 +12,7 @@ import io
 import os
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -97,6 +98,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # of a name that is no text in its encoding
             stream.reconfigure(errors="backslashreplace")
+    if not sys.warnoptions:  # other packages' warnings, here and in processes of ours
+        warnings.simplefilter("ignore")
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")
     try:
         app()
     except PtvHubError as error:

@@ -48,7 +48,12 @@ AnyWeights = Annotated[
     ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the file that is to be written.")
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace the file that is to be written.",
+        rich_help_panel=ADVANCED,
+    ),
 ]
 ValidationSet = Annotated[
     bool,
@@ -146,7 +151,6 @@ Holdout = Annotated[
         help="Part of the videos to watch where there is no val split.", rich_help_panel=ADVANCED
     ),
 ]
-TrainingDevice = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it runs.")]
 CheckVideos = Annotated[
     Literal["full", "open", "none"],
     typer.Option(

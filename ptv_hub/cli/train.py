@@ -15,6 +15,7 @@ from ptv_hub.cli.options import (
     CheckVideos,
     Control,
     Data,
+    Device,
     FreezeStages,
     Holdout,
     Json,
@@ -24,7 +25,6 @@ from ptv_hub.cli.options import (
     Restart,
     SaveEvery,
     SkipBroken,
-    TrainingDevice,
     Videos,
 )
 from ptv_hub.cli.tables import print_json, print_table
@@ -95,7 +95,7 @@ def finetune(
     labels: Labels = None,
     videos: Videos = None,
     holdout: Holdout = 0.1,
-    device: TrainingDevice = "auto",
+    device: Device = "auto",
     check: CheckVideos = "full",
     save_every: SaveEvery = 600.0,
     skip_broken: SkipBroken = False,
@@ -183,7 +183,7 @@ def train(
     labels: Labels = None,
     freeze_stages: FreezeStages = 0,
     holdout: Holdout = 0.0,
-    device: TrainingDevice = "auto",
+    device: Device = "auto",
     check: CheckVideos = "open",
     save_every: SaveEvery = 600.0,
     skip_broken: SkipBroken = False,
@@ -284,7 +284,7 @@ def _classes(text: str) -> int | Literal["auto"]:
 class _Way:
     """How a run goes, whatever is trained."""
 
-    device: Literal["auto", "cpu", "cuda"]
+    device: str
     check: Literal["full", "open", "none"]
     save_every_s: float
     restart: bool

@@ -163,13 +163,15 @@ def _artifact(artifact: Artifact) -> str:
 
 
 def env(json: Json = False) -> None:
-    """Show versions and folders, for a bug report.
+    """Show versions, device, threads, folders and extras, for a bug report.
 
     Example:
 
         ptv-hub env
     """
-    from ptv_hub.environment import system, versions
+    from ptv_hub.engines.machine import usable_device
+    from ptv_hub.environment import EXTRAS, device_name, has_extra, system, threads, versions
+    from ptv_hub.fetching.cache import folder
     from ptv_hub.zoo.manifest_file import manifest_folder
 
     packages = (
@@ -180,7 +182,11 @@ def env(json: Json = False) -> None:
         **versions(),
         **system(),
         **versions(*packages),
+        "device": device_name(usable_device("auto")),
+        "threads": str(threads()),
+        "cache": str(folder()),
         "manifests": str(manifest_folder()),
+        "extras": ", ".join(name for name in EXTRAS if has_extra(name)) or "none",
     }
     if json:
         print_json(facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ptv_hub.datasets.annotations import (
@@ -195,6 +195,17 @@ def _owners(path: Path, videos: Path, entry: Entry) -> Iterator[Item]:
         yield Item(item_id, file or str(videos / f"{item_id}.mp4"), index, problem)
 
 
+def _train_on(folders: Sequence[Path], entry: Entry) -> str | None:
+    """What to do with folders of classes that the model does not know."""
+    if len(folders) < 2:
+        return None
+    return (
+        f"if the folders are classes of your own: {entry.name} was not trained on them; "
+        f"'ptv-hub finetune {entry.name} --data FOLDER -o RUN' trains it, and "
+        "'ptv-hub eval RUN/best.pyth --data FOLDER' measures the result"
+    )
+
+
 def _class_folders(data: Path, split: Split, entry: Entry) -> Listing:
     """Items of ``abseiling/ID.mp4``; the folder's name is the class."""
     classes = _classes(entry)
@@ -207,6 +218,7 @@ def _class_folders(data: Path, split: Split, entry: Entry) -> Listing:
             where=data,
             expected=f"one of {', '.join(_LISTS[split])}, or a folder of videos for each class",
             found=", ".join(sorted(path.name for path in data.iterdir())[:5]) or "nothing",
+            fix=_train_on(folders, entry),
         )
     items = []
     for folder in folders:

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import DataLoader
@@ -53,7 +53,7 @@ def train(
     source: Source,
     *,
     weights: str | os.PathLike[str] | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: str = "auto",
     resume: bool = True,
     restart: bool = False,
     check: Check = "full",
@@ -67,6 +67,7 @@ def train(
     Args:
         config: recipe and output folder; the model is ``source.entry``.
         weights: a file to begin from; a classifier for other classes is replaced by a new one.
+        device: auto, gpu, cpu, cuda, cuda:1, mps; of several ranks each has a GPU of its own.
         resume: go on from ``last.pyth`` in the output folder if there is one.
         restart: begin anew although there is one.
         check: how the videos are looked at before the first step.
@@ -79,6 +80,7 @@ def train(
     Raises:
         DataError: a video that cannot be used, fewer videos than a batch.
         CheckpointError: weights of another model, or an output folder of another run.
+        UsageError: there is no such device here.
         TrainingError: the loss is not a number any more.
         Terminated: by SIGTERM; a checkpoint was written, and the same call goes on.
         MissingExtra: Lightning is not installed.

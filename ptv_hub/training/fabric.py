@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from ptv_hub.engines.machine import usable_device
 from ptv_hub.errors import MissingExtra
 from ptv_hub.zoo.recipe import Recipe
 
@@ -18,16 +19,18 @@ Precision = Literal["16-mixed", "bf16-mixed", "32-true"]
 
 
 def make_fabric(device: str, recipe: Recipe) -> Fabric:
-    """One process on a device, or as many as ``torchrun`` started.
+    """One process on a device (as ``usable_device`` takes it), or as many as ``torchrun`` started.
 
     Raises:
+        UsageError: there is no such device here.
         MissingExtra: Lightning is not installed.
     """
     try:
         from lightning.fabric import Fabric
     except ImportError as error:
         raise MissingExtra("lightning", "train", needed_for="training") from error
-    cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
+    place = usable_device(device)
+    cuda = place.type == "cuda"
     precision: Precision = (
         ("16-mixed" if cuda else "bf16-mixed") if recipe.mixed_precision else "32-true"
     )
@@ -37,8 +40,8 @@ def make_fabric(device: str, recipe: Recipe) -> Fabric:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return Fabric(
-        accelerator="cuda" if cuda else "cpu",
-        devices=local,
+        accelerator=place.type,
+        devices=[place.index] if cuda and world == 1 else local,
         num_nodes=max(world // local, 1),
         strategy="ddp" if world > 1 else "auto",
         precision=precision,

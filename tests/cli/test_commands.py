@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import click
 import pytest
 import torch
 import typer
 
+from ptv_hub import environment
 from ptv_hub.cli import app
 from ptv_hub.cli.options import ADVANCED
+from ptv_hub.fetching import cache
 from ptv_hub.zoo.manifest import entries
 from tests import ROOT
 from tests.command import ptv_hub
@@ -64,6 +67,30 @@ def test_env_names_the_versions():
     # With the CUDA it was built for, where torch is imported anyway.
     assert facts["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert facts["manifests"] == str(ROOT / "manifests")
+
+
+def test_env_says_where_models_run_and_what_is_installed(monkeypatch):
+    facts = json.loads(ptv_hub("env", "--json").out)
+    assert facts["device"].split()[0] in ("cpu", "cuda", "mps")
+    assert facts["threads"] == str(torch.get_num_threads())
+    assert facts["cache"] == str(cache.folder())
+    assert {"onnx", "openvino", "plot", "train"} <= set(facts["extras"].split(", "))
+    monkeypatch.setitem(environment.EXTRAS, "plot", ("no-such-distribution",))
+    assert "plot" not in json.loads(ptv_hub("env", "--json").out)["extras"]
+
+
+@pytest.mark.parametrize("category", [DeprecationWarning, UserWarning, FutureWarning])
+def test_warnings_of_other_packages_do_not_leak(category, monkeypatch):
+    def warned(*_: object) -> dict[str, str]:
+        warnings.warn("of another package", category, stacklevel=1)
+        return {}
+
+    monkeypatch.setattr(environment, "system", warned)
+    monkeypatch.setattr(sys, "warnoptions", [])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        done = ptv_hub("env")
+    assert (done.code, done.err, caught) == (0, "", [])
 
 
 @pytest.mark.parametrize(

@@ -386,3 +386,12 @@ def test_one_video_by_two_spellings(tmp_path):
     assert any("3 lines repeat" in note for note in found.notes)
     first = named(tmp_path, "./q.mp4 3\nq.mp4 3\n")
     assert [item.id for item in first.items] == ["./q.mp4"]  # journals know it by this name
+
+
+def test_folders_of_own_classes_are_told_of_finetune(tmp_path):
+    for name in ("pour", "stir"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.mp4").touch()
+    with pytest.raises(DataError) as caught:
+        read_listing(entry("x3d_m"), tmp_path)
+    assert "'ptv-hub finetune x3d_m --data FOLDER -o RUN'" in str(caught.value)

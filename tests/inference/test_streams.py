@@ -21,7 +21,7 @@ def still(container, codec="png", disposition=None):
     stream.width, stream.height = 40, 30
     stream.pix_fmt = {"png": "rgb24", "mjpeg": "yuvj420p"}[codec]
     if disposition is not None:
-        stream.disposition = disposition
+        stream.disposition = disposition.value
 
     def write():
         frame = av.VideoFrame.from_ndarray(np.full((30, 40, 3), 200, np.uint8), format="rgb24")
