@@ -191,7 +191,8 @@ def traceable(model: VideoModel, *, dtype: torch.dtype = torch.float32) -> Video
                 setattr(parent, name, nn.SiLU())
             elif dtype is not torch.float32 and isinstance(module, _POOLS):
                 setattr(parent, name, _InFloat32(module))
-    return net if dtype is torch.float32 else net.to(dtype)
+    # torch's own: a model refuses 16 bits on a CPU, but this copy is for another engine to run.
+    return net if dtype is torch.float32 else nn.Module.to(net, dtype)
 
 
 _POOLS = (nn.AvgPool3d, nn.MaxPool3d, nn.AdaptiveAvgPool3d)

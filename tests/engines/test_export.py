@@ -196,7 +196,9 @@ def test_other_scores_are_an_error_and_no_file_is_left(drawn, tmp_path, monkeypa
     monkeypatch.setitem(formats.FORMATS, "torch-export", wrong)
     (tmp_path / "m.pt2").write_text("what stood there before")
     with pytest.raises(ExportError, match="gives other scores") as caught:
-        export(model, tmp_path / "m.pt2", to="torch-export", options=Options(batch=1))
+        export(
+            model, tmp_path / "m.pt2", to="torch-export", options=Options(batch=1), overwrite=True
+        )
     assert float(caught.value.found) > 1e-4
     assert [p.name for p in tmp_path.iterdir()] == ["m.pt2"]
     assert (tmp_path / "m.pt2").read_text() == "what stood there before"
@@ -227,8 +229,9 @@ def test_misuse_is_said_before_any_work(drawn, tmp_path, monkeypatch):
         export(model, tmp_path / "m.onnx", to="onnx", options=Options(pathways="separate"))
     with pytest.raises(UsageError, match="no view"):
         export(model, tmp_path / "m.onnx", to="onnx", options=Options(batch=0))
+    (tmp_path / "file").touch()
     with pytest.raises(WriteError):
-        export(model, tmp_path / "nowhere" / "m.onnx", to="onnx")
+        export(model, tmp_path / "file" / "m.onnx", to="onnx")
     monkeypatch.setattr(formats, "find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"ptv_hub\[openvino\]"):
         export(model, tmp_path / "m.xml", to="openvino")
