@@ -456,7 +456,7 @@ def test_folders_and_frames_on_the_command_line(run):
     done = run(*words, weights=name)
     (found,) = json.loads(done.stdout)
     assert found["duration"] == pytest.approx(45 / 12)
-    assert "resampled" in found["notes"][0]
+    assert "resampled" in found["notes"][1]
     assert f"{frames}: frames resampled" in done.stderr
     assert all(one["score"] >= 0.6 for one in found["predictions"])
 
