@@ -43,6 +43,8 @@ from typing_extensions import Unpack
 
 from ptv_hub.text import shortened, visible
 
+LINE = "\x1e"
+"""Between the lines of a fact that has several; a stranger's newline makes none."""
 _LONGEST_FACT = 4000
 """Characters of a fact that a message shows; what a stranger's file says may be of any length."""
 
@@ -87,7 +89,7 @@ class PtvHubError(Exception):
             "to do": self.fix,
         }
         lines = [
-            f"  {label + ':':<9} " + ("\n" + 12 * " ").join(map(_line, str(fact).split("\n")))
+            f"  {label + ':':<9} " + ("\n" + 12 * " ").join(map(_line, str(fact).split(LINE)))
             for label, fact in facts.items()
             if fact is not None
         ]
