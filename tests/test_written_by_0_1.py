@@ -10,7 +10,6 @@ import gzip
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,8 @@ import pytest
 import torch
 
 import ptv_hub
-from ptv_hub.cli import main
 from tests import DATA, GOLDEN
+from tests.command import ptv_hub as ptv_hub_command
 
 OLD = DATA / "written_by_0_1"
 EXPECTED = json.loads((OLD / "expected.json").read_text())
@@ -43,20 +42,10 @@ def old(tmp_path, monkeypatch):
     return copy
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
+def run(*arguments: object) -> tuple[int, str, str]:
     """``run("eval", ...)`` -> exit code, stdout, stderr."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ptv-hub", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            main()
-        except SystemExit as ended:
-            return int(ended.code or 0), *capsys.readouterr()
-        return 0, *capsys.readouterr()
-
-    return command
+    done = ptv_hub_command(*arguments)
+    return done.code, done.out, done.err
 
 
 def agrees(found: object, expected: object) -> bool:
@@ -113,7 +102,7 @@ def test_repositories(old, name):
 
 
 @pytest.mark.parametrize("name", list(EXPECTED["evaluation"]))
-def test_journals_and_their_reports(old, run, name):
+def test_journals_and_their_reports(old, name):
     expected = EXPECTED["evaluation"][name]
     listed = {i for journal in expected["journals"].values() for i in journal["listed"]}
     scored = {i for journal in expected["journals"].values() for i in journal["scored"]}
@@ -126,7 +115,7 @@ def test_journals_and_their_reports(old, run, name):
             assert agrees(result[field], expected[field]), field
 
 
-def test_a_killed_evaluation_goes_on_and_a_finished_one_scores_nothing_anew(old, run):
+def test_a_killed_evaluation_goes_on_and_a_finished_one_scores_nothing_anew(old):
     command = ("eval", TINY, "--data", "evaluation/test.csv", "--videos", "videos")
     command += ("--weights", "checkpoints/pyslowfast.pyth", "--workers", "0", "--keep-views")
     for name in ("interrupted", "finished"):
@@ -144,7 +133,7 @@ def test_a_killed_evaluation_goes_on_and_a_finished_one_scores_nothing_anew(old,
                 assert found[video].tolist() == expected
 
 
-def test_a_run_is_loaded_and_a_killed_one_goes_on(old, run):
+def test_a_run_is_loaded_and_a_killed_one_goes_on(old):
     for name in ("moves", "killed"):
         for file, expected in EXPECTED["training"][name]["files"].items():
             found = ptv_hub.identify(f"training/{name}/{file}")
@@ -165,7 +154,7 @@ def test_a_run_is_loaded_and_a_killed_one_goes_on(old, run):
         assert float(one["loss"]) == pytest.approx(float(other["loss"]), abs=1e-3)
 
 
-def test_pins_and_the_cache(old, run, monkeypatch):
+def test_pins_and_the_cache(old, monkeypatch):
     from ptv_hub.fetching import cache
 
     expected = EXPECTED["cache"]
@@ -186,7 +175,7 @@ def test_pins_and_the_cache(old, run, monkeypatch):
 
 
 @pytest.mark.parametrize("name", list(EXPECTED["locks"]))
-def test_lock_files(old, run, name):
+def test_lock_files(old, name):
     """They bind what they name: the tiny model's bytes, and no model that they do not name."""
     assert run("--lock", f"locks/{name}", "fetch", TINY)[0] == 0
     named = any("C2D_8x8_R50" in address for address in EXPECTED["locks"][name])

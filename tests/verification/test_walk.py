@@ -642,7 +642,7 @@ def test_all_walks_the_manifests_with_one_table_and_one_exit_code(weights, tmp_p
     broken[KEY].reshape(-1)[5] = float("nan")
     served = {NAME: weights(), "x3d_s": broken}
     chosen = tuple(entry(name) for name in (NAME, "x3d_m"))
-    monkeypatch.setattr("ptv_hub.zoo.manifest.entries", lambda: chosen)
+    monkeypatch.setattr("ptv_hub.zoo.manifest.all_entries", lambda: chosen)
     serve(monkeypatch, tmp_path, entry_of(NAME), written(tmp_path, pyslowfast(served[NAME])))
     done = run("--all")
     assert done.exit_code == 1  # nobody has x3d_m
