@@ -55,6 +55,7 @@ def asked(
         CheckpointError: NAME is a weights file that does not say what it is.
         PtvHubError: as ``weights.named``.
     """
+    _require_there(weights)
     words = [*([] if name is None else [name]), *(opts or ())]
     if config is not None:
         _refuse_name(words)
@@ -125,6 +126,17 @@ def _is_key(word: str) -> bool:
 
 
 # ---------------------------------------------------------------------------- by name
+
+
+def _require_there(weights: str | Path | None) -> None:
+    """A file that was named with a suffix of weights is meant as one: without it, misuse."""
+    from ptv_hub.weights.named import SUFFIXES, existing
+    from ptv_hub.zoo.repository import is_address
+
+    if weights is None or is_address(weights) or existing(str(weights)) is not None:
+        return
+    if Path(weights).suffix in SUFFIXES:
+        raise UsageError("there is no such file of weights", where=weights)
 
 
 def _of_name(name: str, weights: str | Path | None) -> Asked:
