@@ -329,7 +329,8 @@ def spread(last: float, num_samples: int, limit: int) -> tuple[int, ...]:
     step = np.float32(last) / np.float32(num_samples - 1)
     places = np.arange(num_samples)
     rising = step * places.astype(np.float32)
-    falling = np.float32(last) - step * (num_samples - 1 - places).astype(np.float32)
+    # torch multiplies and subtracts in one rounding; in float64 the product is exact.
+    falling = (last - np.float64(step) * (num_samples - 1 - places)).astype(np.float32)
     values = np.where(places < num_samples // 2, rising, falling)
     return tuple(int(value) for value in np.clip(values, 0, limit))
 
