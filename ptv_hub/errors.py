@@ -43,10 +43,24 @@ from typing_extensions import Unpack
 
 from ptv_hub.text import shortened, visible
 
-LINE = "\x1e"
-"""Between the lines of a fact that has several; a stranger's newline makes none."""
 _LONGEST_FACT = 4000
-"""Characters of a fact that a message shows; what a stranger's file says may be of any length."""
+"""Characters of a line that a message shows; what a stranger's file says may be of any length."""
+
+
+class Lines(str):
+    """A fact of several lines, said by the one who builds it: a stranger's newline makes none."""
+
+    parts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, parts: Iterable[str]) -> Lines:
+        parts = tuple(parts)
+        lines = cls("\n".join(parts))
+        lines.parts = parts
+        return lines
+
+    def __str__(self) -> str:
+        return self
 
 
 class Facts(TypedDict, total=False):
@@ -89,7 +103,7 @@ class PtvHubError(Exception):
             "to do": self.fix,
         }
         lines = [
-            f"  {label + ':':<9} " + ("\n" + 12 * " ").join(map(_line, str(fact).split(LINE)))
+            f"  {label + ':':<9} " + ("\n" + 12 * " ").join(map(_line, _parts(fact)))
             for label, fact in facts.items()
             if fact is not None
         ]
@@ -99,6 +113,10 @@ class PtvHubError(Exception):
         # Errors cross process boundaries (decoding workers); pickle's default would
         # call the constructor with `what` alone and lose the other facts.
         return (_rebuild, (type(self), self.__dict__))
+
+
+def _parts(fact: str) -> tuple[str, ...]:
+    return fact.parts if isinstance(fact, Lines) else (fact,)
 
 
 def _line(fact: str) -> str:

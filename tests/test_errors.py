@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from ptv_hub.errors import UnknownName
+from ptv_hub.errors import Lines, PtvHubError, UnknownName
 
 NAMES = ("fp32", "fp16", "bf16")
 
@@ -34,3 +34,13 @@ def test_an_error_keeps_its_facts_between_processes():
     assert (error.name, error.known, error.neighbours[0]) == ("fp33", NAMES, "fp32")
     assert str(error).splitlines()[0] == "there is no dtype 'fp33'"
     assert error.fix.endswith("? look there")
+
+
+def test_only_the_message_itself_has_lines():
+    """Whatever a stranger's text holds is one line; a fact of ours may have several."""
+    odd = "".join(map(chr, range(32))) + "\x7f\x85\u2028\u2029"
+    assert str(PtvHubError("no", found=odd)).count("\n") == 1
+    several = PtvHubError("no", found=Lines.of(["one", odd, "three"]))
+    for error in (several, pickle.loads(pickle.dumps(several))):
+        assert str(error).count("\n") == 3
+        assert str(error).endswith("\n            three")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from ptv_hub.errors import LINE, FetchError, HashMismatch, NoServer, OfflineError, WriteError
+from ptv_hub.errors import FetchError, HashMismatch, Lines, NoServer, OfflineError, WriteError
 from ptv_hub.fetching import cache, hub, offline
 from ptv_hub.fetching.addresses import shown
 from ptv_hub.fetching.cache import Allowed, CachedFile, Pin
@@ -148,7 +148,7 @@ def _nothing(entry: Entry, allowed: list[Allowed], reasons: dict[str, str]) -> F
             f"the manifest names no file with weights of {entry.name}",
             fix="load it with weights=FILE, or pretrained=False",
         )
-    told = LINE.join(f"{shown(_address(a))}: {reasons[a.url]}" for a in entry.artifacts)
+    told = Lines.of(f"{shown(_address(a))}: {reasons[a.url]}" for a in entry.artifacts)
     if not allowed:
         return FetchError(
             f"the lock file names no file of {entry.name}",
