@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def linked(folder: Path, count: int, start: int = 0) -> list[Item]:
     for number in range(start, start + count):
         source = files[number % len(files)]
         path = folder / f"{number:04d}{source.suffix}"
-        if not path.exists():
+        with suppress(FileExistsError):  # two ranks make them at once
             path.symlink_to(source)
         items.append(Item(path.name, str(path), (number % 400,)))
     return items

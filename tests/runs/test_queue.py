@@ -117,7 +117,7 @@ def test_the_ranks_must_find_each_other(monkeypatch):
 
 
 RANK = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 from pathlib import Path
 from ptv_hub.errors import EvaluationError
 from ptv_hub.evaluation.loop import evaluate
@@ -128,7 +128,9 @@ from tests.evaluation.test_loop import ColourModel, linked
 class Mortal(ColourModel):
     def __call__(self, clip):
         self.calls += 1
-        if self.calls > 4 and os.environ["RANK"] == "1":
+        if os.environ["RANK"] == "0":
+            time.sleep(0.2)  # the other must get its share
+        elif self.calls > 4:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__call__(clip)
 
@@ -162,7 +164,11 @@ def test_several_runs_in_one_process_and_a_rank_that_is_killed(tmp_path):
         )
         for rank in range(2)
     ]
-    (said, talk), (_, theirs) = (rank.communicate(timeout=300) for rank in ranks)
+    try:
+        (said, talk), (_, theirs) = (rank.communicate(timeout=300) for rank in ranks)
+    finally:
+        for rank in ranks:
+            rank.kill()
     assert ranks[0].returncode == 0, talk
     assert ranks[1].returncode == -signal.SIGKILL, theirs
     assert said.strip() == "[[12, 0], [12, 0], [12, 0]]"
