@@ -36,7 +36,7 @@ def test_parameter_groups_are_pyslowfasts(name):
     assert found == GOLDEN["parameter_groups"][name]
 
 
-FAST = ["Kinetics/X3D_XS", "Kinetics/SLOW_4x16_R50"]
+FAST = ["Kinetics/X3D_XS"]
 
 
 def two_steps(name, dtype=torch.float32):
