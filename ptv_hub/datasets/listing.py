@@ -111,6 +111,11 @@ class Item:
         """What ``video.open_video`` takes."""
         return tuple(self.video.paths()) if isinstance(self.video, Frames) else self.video
 
+    @property
+    def shown(self) -> str:
+        """The video, for whoever reads of it."""
+        return f"{self.video.count} images" if isinstance(self.video, Frames) else self.video
+
 
 @dataclass(frozen=True)
 class Listing:

@@ -86,8 +86,7 @@ class Extracting(Work):
         end = outcome.end
         assert end.plan is not None
         of_views = outcome.views.result(end.clips, end.plan.num_crops)
-        source = outcome.item.video
-        told = source if isinstance(source, str) else f"{source.count} images"
+        told = outcome.item.shown
         notes = end.notes[: len(end.notes) - len(end.plan.notes)]
         found = features_of(self._wish, told, of_views, end.plan, end.duration, notes)
         for output, values in found.outputs.items():

@@ -77,8 +77,7 @@ class Predicting(Work):
         end = outcome.end
         assert end.plan is not None
         found = outcome.views.result(end.clips, end.plan.num_crops)[SCORES]
-        source = outcome.item.video
-        video = source if isinstance(source, str) else f"{source.count} images"
+        video = outcome.item.shown
         if not torch.isfinite(found).all():
             raise VideoError("the model's scores are not finite", where=video)
         scores = VideoScores(
