@@ -18,7 +18,8 @@ else:
     import tomli as tomllib
 
 DISTRIBUTIONS = {
-    **{name: name for name in ("av", "filelock", "fvcore", "lightning", "matplotlib", "numpy")},
+    **{name: name for name in ("av", "filelock", "fvcore", "jinja2", "lightning", "matplotlib")},
+    "numpy": "numpy",
     **{name: name for name in ("onnx", "onnxruntime", "openvino", "pyarrow", "pydantic")},
     **{name: name for name in ("pytorchvideo", "requests", "rich", "safetensors", "scipy")},
     **{name: name for name in ("tomli", "torch", "torchvision", "tqdm", "typer", "urllib3")},

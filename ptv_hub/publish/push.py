@@ -20,6 +20,7 @@ from ptv_hub.errors import CheckpointError, DataError, FetchError, PtvHubError, 
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.fetching import cache
 from ptv_hub.files import atomic_write, scratch_folder, write_text
+from ptv_hub.pages.figure import require_matplotlib
 from ptv_hub.publish.card import card, license_markdown
 from ptv_hub.publish.card_metadata import require_valid
 from ptv_hub.publish.chart import Chart, accuracy_against_flops, png
@@ -69,6 +70,7 @@ def prepare(
         DataError: they cannot be read.
         CheckpointError: the file cannot be used, is not of this model, or fails a check of
             ``verify``.
+        MissingExtra: matplotlib is not installed, which draws the chart.
         FetchError: the weights cannot be brought here.
         WriteError: the folder cannot be written.
     """
@@ -121,9 +123,14 @@ def _verified(item: Entry, weights: OpenedWeights) -> VerifyReport:
 
 
 def _chart(item: Entry) -> Chart | None:
-    """The models of the same data set, this one marked; ``None`` without published figures."""
+    """The models of the same data set, this one marked; ``None`` without published figures.
+
+    Raises:
+        MissingExtra: matplotlib is not installed, which draws it.
+    """
     if item.published is None:
         return None
+    require_matplotlib("the chart of the card")
     others = [e for e in entries() if e.dataset == item.dataset and e.name != item.name]
     return accuracy_against_flops([*others, item], highlight=item.name)
 

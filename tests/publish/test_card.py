@@ -16,6 +16,7 @@ from ptv_hub import markdown
 from ptv_hub.cli import app
 from ptv_hub.errors import ManifestError, UsageError
 from ptv_hub.evaluation.result import Counts, EvalResult, Metrics
+from ptv_hub.pages import figure
 from ptv_hub.publish import chart
 from ptv_hub.publish.card import bibtex, card
 from ptv_hub.publish.card_metadata import require_valid
@@ -244,29 +245,51 @@ def test_the_config_gives_the_entry_back():
 @pytest.mark.parametrize("dataset", ["kinetics400", "ssv2", "charades"])
 def test_the_chart_shows_every_model_where_its_figures_are(dataset):
     items = [item for item in entries() if item.dataset == dataset]
-    drawn = chart.accuracy_against_flops(items, highlight=items[0].name)
-    assert [point.name for point in drawn.points] == [item.name for item in items]
-    assert [p.name for p in drawn.points if p.highlighted] == [items[0].name]
-    by_cost = sorted(range(len(items)), key=lambda i: items[i].published.gflops)
-    assert by_cost == sorted(range(len(items)), key=lambda i: drawn.points[i].x)
-    by_accuracy = sorted(range(len(items)), key=lambda i: chart.accuracy(items[i]))
-    assert by_accuracy == sorted(range(len(items)), key=lambda i: -drawn.points[i].y)
-    boxes = [point.label.box(7.0 * len(point.name)) for point in drawn.points]
+    found = chart.accuracy_against_flops(items, highlight=items[0].name)
+    assert [point.name for point in found.points] == [item.name for item in items]
+    assert [p.name for p in found.points if p.highlighted] == [items[0].name]
+    drawn = chart.svg(found, "chart")
+    for picture, fewer in ((drawn.wide, False), (drawn.narrow, len(items) > 6)):
+        marks = re.findall(r'<g data-name="(\w+)">(.*?)(?=<g data-name|\Z)', picture, re.DOTALL)
+        places = {n: re.search(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', m) for n, m in marks}
+        names = [item.name for item in items]
+        by_cost = sorted(names, key=lambda name: float(places[name][1]))
+        assert by_cost == [i.name for i in sorted(items, key=lambda i: i.published.gflops)]
+        by_accuracy = sorted(names, key=lambda name: -float(places[name][2]))
+        assert by_accuracy == [i.name for i in sorted(items, key=chart.accuracy)]
+        named = {name for name, mark in marks if f">{name}</text>" in mark}
+        assert named == {p.name for p in found.points if p.in_front or p.highlighted or not fewer}
+
+
+def test_the_line_joins_the_models_that_none_is_better_than_at_their_cost():
+    items = [item for item in entries() if item.dataset == "kinetics400"]
+    front = [point.name for point in chart.accuracy_against_flops(items).front]
+    assert front[:4] == ["x3d_xs", "x3d_s", "x3d_m", "x3d_l"]
+    assert front[4:] == ["slowfast_r101", "slowfast_16x8_r101_50_50"]
+
+
+def test_no_two_names_of_a_picture_overlap():
+    items = [item for item in entries() if item.dataset == "kinetics400"]
+    found = chart.accuracy_against_flops(items)
+    made = figure.figure_of(lambda size: chart._figure(found, size), chart.WIDE)
+    made.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in made.axes[0].texts]
+    assert len(boxes) == len(items)
     for n, one in enumerate(boxes):
-        for other in boxes[n + 1 :]:
-            apart = one[2] <= other[0] or other[2] <= one[0]
-            assert apart or one[3] <= other[1] or other[3] <= one[1], "two names overlap"
+        assert not any(one.overlaps(other) for other in boxes[n + 1 :])
 
 
 def test_the_picture_is_an_image_and_the_same_each_time():
     items = [item for item in entries() if item.dataset == "kinetics400"]
     drawn = chart.accuracy_against_flops(items, highlight="x3d_m")
     picture = chart.png(drawn)
-    assert Image.open(io.BytesIO(picture)).size == (2 * chart.WIDTH, 2 * chart.HEIGHT)
+    size = (2 * chart.WIDE.width, 2 * chart.WIDE.height)
+    assert Image.open(io.BytesIO(picture)).size == size
     assert picture == chart.png(drawn)
-    text = chart.svg(drawn, links={item.name: f"models/{item.name}.html" for item in items})
-    assert text.count("<circle") == len(items)
-    assert 'href="models/x3d_m.html"' in text
+    links = {item.name: f"models/{item.name}.html" for item in items}
+    page = chart.svg(drawn, "chart", links=links)
+    assert page == chart.svg(drawn, "chart", links=links)
+    assert 'href="models/x3d_m.html"' in page.narrow
     assert chart.accuracy_against_flops([]) is None
 
 

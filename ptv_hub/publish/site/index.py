@@ -1,67 +1,20 @@
-"""The list of all models: to search, filter and sort, and a chart for each data set."""
+"""The list of all models: a chart for each data set, then what to search, filter and sort."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from ptv_hub._version import __version__
-from ptv_hub.html import Html, element, escape, page
-from ptv_hub.publish.chart import accuracy_against_flops, svg
+from ptv_hub.pages.figure import Drawn, Size
+from ptv_hub.pages.page import render
+from ptv_hub.publish.chart import WIDE, accuracy_against_flops, svg
 from ptv_hub.publish.site.model import verdict
-from ptv_hub.publish.site.style import LIST_SCRIPT, STYLE
 from ptv_hub.verification.records import Check
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.facts import METRICS
 
-
-def index_page(
-    items: Sequence[Entry], checks: Mapping[str, list[Check]], files: Mapping[str, str]
-) -> str:
-    note = (
-        "Accuracies (top-1 where nothing else is said), GFLOPs of one view and parameters are those"
-        " of the published table. What the last column"
-        " says was counted anew from the architectures for this page. No weights were looked at;"
-        " ptv-hub verify does that."
-    )
-    charts = []
-    groups = dict.fromkeys((item.dataset, item.protocol.metric) for item in items)
-    for dataset, metric in groups:
-        peers = [i for i in items if (i.dataset, i.protocol.metric) == (dataset, metric)]
-        chart = accuracy_against_flops(peers)
-        if chart is not None:
-            drawn = Html(svg(chart, links=files))
-            caption = element("figcaption", f"{dataset}: {chart.y_title}, against {chart.x_title}")
-            charts.append(element("figure", caption, drawn, class_="chart", data_set=dataset))
-    return page(
-        "The PyTorchVideo / PySlowFast model zoo",
-        element("p", f"{len(items)} models. {note}", class_="note"),
-        _filters(items),
-        _list(items, checks, files),
-        element("h2", "Accuracy against FLOPs"),
-        *charts,
-        _foot(),
-        style=STYLE,
-        script=LIST_SCRIPT,
-    )
-
-
-def _filters(items: Sequence[Entry]) -> Html:
-    def choice(name: str, label: str, values: Sequence[str]) -> Html:
-        options = [element("option", f"all {label}", value="")]
-        options += [element("option", value, value=value) for value in dict.fromkeys(values)]
-        return element("select", *options, id=name, aria_label=label)
-
-    return element(
-        "div",
-        element(
-            "input", id="search", type="search", placeholder="name, e.g. x3d", aria_label="name"
-        ),
-        choice("dataset", "data sets", [item.dataset for item in items]),
-        choice("arch", "architectures", [item.arch for item in items]),
-        element("output", f"{len(items)} models", id="count"),
-        class_="filters",
-    )
-
+SMALL = Size(400, 250)
+"""Of all charts but the first."""
 
 COLUMNS = {
     "model": "text",
@@ -78,34 +31,58 @@ COLUMNS = {
 """Column of the list -> its kind; ``extra`` ones are left out on phones."""
 
 
-def _list(
+def index_page(
     items: Sequence[Entry], checks: Mapping[str, list[Check]], files: Mapping[str, str]
-) -> Html:
-    head = [
-        element("th", element("button", column, type="button"), class_=kind, scope="col")
-        for column, kind in COLUMNS.items()
-    ]
-    rows = []
-    for item in items:
-        cells = [
-            element("td", cell, class_=kind, data_value=value)
-            for (cell, value), kind in zip(
-                _cells(item, checks[item.name], files[item.name]), COLUMNS.values(), strict=True
-            )
-        ]
-        facts = {"data_name": item.name, "data_set": item.dataset, "data_arch": item.arch}
-        rows.append(element("tr", *cells, **facts))
-    whole = element(
-        "table",
-        element("thead", element("tr", *head)),
-        element("tbody", *rows),
-        id="zoo",
+) -> str:
+    """The page; ``files`` are the addresses of the models' own pages, by name."""
+    return render(
+        "site_list.html",
+        title="The PyTorchVideo / PySlowFast model zoo",
+        charts=_charts(items, files),
+        datasets=tuple(dict.fromkeys(item.dataset for item in items)),
+        archs=tuple(dict.fromkeys(item.arch for item in items)),
+        columns=COLUMNS,
+        models=[_model(item, checks[item.name], files[item.name]) for item in items],
+        version=__version__,
     )
-    return element("div", whole, class_="wide")
 
 
-def _cells(item: Entry, checks: Sequence[Check], address: str) -> list[tuple[str, str | float]]:
-    """Of each column what is shown, and what it is sorted by."""
+def _charts(items: Sequence[Entry], files: Mapping[str, str]) -> list[dict[str, Drawn | str]]:
+    """A chart for each data set and metric; the one of the most models first, and largest."""
+    groups = dict.fromkeys((item.dataset, item.protocol.metric) for item in items)
+    known = []
+    for dataset, metric in groups:
+        peers = [i for i in items if (i.dataset, i.protocol.metric) == (dataset, metric)]
+        chart = accuracy_against_flops(peers)
+        if chart is not None:
+            known.append((dataset, chart))
+    known.sort(key=lambda pair: -len(pair[1].points))
+    told = (
+        ". The line joins the models that none is better than at their cost; a point leads to its"
+        " model's page."
+    )
+    return [
+        {
+            "drawn": svg(chart, f"chart-{n}", wide=SMALL if n else WIDE, links=files),
+            "caption": f"{dataset}, as published{'' if n else told}",
+        }
+        for n, (dataset, chart) in enumerate(known)
+    ]
+
+
+def _model(item: Entry, checks: Sequence[Check], address: str) -> dict[str, object]:
+    kinds = list(COLUMNS.values())[1:]
+    return {
+        "name": item.name,
+        "dataset": item.dataset,
+        "arch": item.arch,
+        "address": address,
+        "cells": list(zip(kinds, _cells(item, checks), strict=True)),
+    }
+
+
+def _cells(item: Entry, checks: Sequence[Check]) -> list[tuple[str, str | float]]:
+    """Of each column but the first what is shown, and what it is sorted by."""
     published, starred = item.published, {erratum.field for erratum in item.errata}
 
     def figure(field: str) -> tuple[str, str | float]:
@@ -116,7 +93,6 @@ def _cells(item: Entry, checks: Sequence[Check], address: str) -> list[tuple[str
         return f"{value:.2f}{star}", value
 
     return [
-        (element("a", _breakable(item.name), href=address), item.name),
         (f"{item.arch} {item.depth}", f"{item.arch} {item.depth}"),
         (item.dataset, item.dataset),
         (item.frames, item.frame_length * 1000.0 + item.sample_rate),
@@ -129,21 +105,7 @@ def _cells(item: Entry, checks: Sequence[Check], address: str) -> list[tuple[str
     ]
 
 
-def _breakable(name: str) -> Html:
-    """A name that narrow columns break behind underscores, not anywhere."""
-    return Html(escape(name).replace("_", "_<wbr>"))
-
-
 def _with_metric(item: Entry, shown: tuple[str, str | float]) -> tuple[str, str | float]:
     """The accuracy, and what it is where it is no top-1."""
     metric = METRICS[item.protocol.metric]
     return shown if metric == "top-1" or not shown[0] else (f"{shown[0]} {metric}", shown[1])
-
-
-def _foot() -> Html:
-    return element(
-        "p",
-        "* a figure of the published table that does not hold when it is counted anew; the model's"
-        f" page says what was found. Written by ptv_hub {__version__}.",
-        class_="note",
-    )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ptv_hub.errors import WriteError
 from ptv_hub.files import write_text
+from ptv_hub.pages.figure import require_matplotlib
 from ptv_hub.publish.site.index import index_page
 from ptv_hub.publish.site.model import model_page
 from ptv_hub.verification.records import Check
@@ -27,8 +28,10 @@ def write_site(
     ``report`` is told the number and name of each model whose figures are being counted.
 
     Raises:
+        MissingExtra: matplotlib is not installed, which draws the charts.
         WriteError: the folder cannot be written.
     """
+    require_matplotlib("the charts of the pages")
     out = Path(out)
     try:
         (out / "models").mkdir(parents=True, exist_ok=True)
