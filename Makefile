@@ -11,7 +11,7 @@ VENV_OLDEST ?= $(VENV)-oldest
 OLDEST := tests/test_dependencies.py tests/test_files.py tests/zoo tests/weights/test_layouts.py \
   tests/inference/test_video.py tests/inference/test_streams.py tests/cli/test_commands.py
 
-.PHONY: help demo test test-oldest test-slow test-browser test-ray browser fuzz lint format generate clean
+.PHONY: help demo test package test-oldest test-slow test-browser test-ray browser fuzz lint format generate clean
 
 help:
 	@echo "make demo       set up and show a small trained model at work, offline, into demo/"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-ray   the example on Ray Data, on a cluster of two workers here"
 	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
 	@echo "make fuzz TIME=600  what reads strangers' bytes, for so many seconds, with atheris"
+	@echo "make package    sdist and wheel, checked, installed in new environments and used there"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff rewrite the code"
 	@echo "make generate   rewrite what is generated: JSON Schemas, the README's zoo table"
@@ -60,6 +61,12 @@ test-oldest: $(VENV_OLDEST)/.ready
 test-slow: $(BIN)/.dev browser
 	$(BIN)/python -m pytest -m slow
 
+# Each of the two is installed in an environment of its own, and used from an empty folder.
+package:
+	@test -x $(VENV)-package/bin/python || $(PYTHON) -m venv $(VENV)-package
+	@$(VENV)-package/bin/python -m pip install --quiet --disable-pip-version-check build twine
+	$(VENV)-package/bin/python tools/package.py
+
 # The zoo's pages in headless Chromium, which is installed if it is not there (Debian, Ubuntu).
 test-browser: $(BIN)/.dev browser
 	$(BIN)/python -m pytest -m slow tests/publish/test_site.py
@@ -97,4 +104,4 @@ generate: $(BIN)/.dev
 	$(BIN)/python tools/generate.py
 
 clean:
-	rm -rf $(VENV) $(VENV_OLDEST) $(VENV)-fuzz fuzz demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_OLDEST) $(VENV)-fuzz $(VENV)-package dist fuzz demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
