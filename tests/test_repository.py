@@ -17,9 +17,7 @@ else:
     import tomli as tomllib
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml")) + [
-    ROOT / ".github" / "ISSUE_TEMPLATE" / "checkpoint.yml"
-]
+FORMS = [ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml" for name in ("number", "checkpoint")]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 
