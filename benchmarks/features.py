@@ -74,7 +74,6 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     import ptv_hub
     from ptv_hub.engines.memory import keep_freed_memory
     from ptv_hub.inference.windows import Windows
-    from ptv_hub.models.stages import without_classifier
 
     clock = measuring.CLOCKS[case["clock"]]
     torch.manual_seed(0)
@@ -90,7 +89,8 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         keep_freed_memory()
         backend = case["variant"].partition("+")[2]
         if backend:
-            model = ptv_hub.optimize(without_classifier(model), backend)
+            model.reset_classifier(0)
+            model = ptv_hub.optimize(model, backend)
         windows = Windows(window=f"{frames}/30s", stride=f"{frames}/60s")
         ptv_hub.features(model, case["video"], window="1s", stride="30s", last="drop")  # warm
         start = clock()

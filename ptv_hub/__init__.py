@@ -39,9 +39,11 @@ if TYPE_CHECKING:
     from ptv_hub.weights.named import entry as entry
     from ptv_hub.zoo.manifest import list_models as list_models
     from ptv_hub.zoo.manifest_file import read_manifest as read_manifest
+    from ptv_hub.zoo.model_names import ModelName as ModelName
     from ptv_hub.zoo.pyslowfast import from_config as from_config
 
 _HOMES = {
+    "ModelName": "zoo.model_names",
     "PtvHubError": "errors",
     "bench": "inference.speed",
     "convert": "weights.convert",

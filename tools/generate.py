@@ -19,7 +19,7 @@ from ptv_hub.markdown import code, table
 from ptv_hub.verification.records import VerifyReport
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.facts import METRICS
-from ptv_hub.zoo.manifest import entries
+from ptv_hub.zoo.manifest import entries, known
 from ptv_hub.zoo.manifest_file import ManifestFile
 
 
@@ -85,9 +85,25 @@ def _cells(item: Entry, metrics: list[str]) -> list[str]:
     ]
 
 
+def model_names(_: str) -> str:
+    """Every name that ``load`` takes, for completion in editors."""
+    rows = "".join(f'    "{item.name}",\n' for item in known())
+    return f'''"""Every model that has a name here, for completion in editors ('make generate')."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+ModelName = Literal[
+{rows}]
+"""Of the zoo's core, the other collections, and the demonstration."""
+'''
+
+
 GENERATED: dict[str, Callable[[str], str]] = {
     "manifests/schema.json": schema,
     "docs/verify.schema.json": verify_schema,
+    "ptv_hub/zoo/model_names.py": model_names,
     "README.md": readme,
 }
 """Path below the root -> what its text must be, given what it is."""

@@ -313,7 +313,6 @@ def _loaded(
     from ptv_hub.engines.optimized import optimize
     from ptv_hub.models.builders import VideoModel
     from ptv_hub.models.digest import digest
-    from ptv_hub.models.stages import without_classifier
 
     machine = Machine(device=device, threads=threads)
     model = load_on(machine, wanted.to_run, wanted.weights, any_weights=any_weights)
@@ -321,7 +320,8 @@ def _loaded(
     known = digest(model.state_dict())
     if backend is None:
         return model, known
-    faster = optimize(without_classifier(model), backend)
+    model.reset_classifier(0)
+    faster = optimize(model, backend)
     if faster.trials:
         tell(f"runs on {faster.backend}, the fastest with the same numbers")
     return faster, known

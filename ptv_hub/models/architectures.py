@@ -6,16 +6,34 @@ PySlowFast calls them.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from ptv_hub.models.heads import pool_globally
-from ptv_hub.models.hollow import counting
+from ptv_hub.models.hollow import counting, hollow
+from ptv_hub.models.plain import make_plain
+from ptv_hub.models.pytorchvideo_imports import light_imports
 from ptv_hub.zoo.builder_specs import EfficientX3DSpec, MViTSpec, ResNetSpec, SlowFastSpec, X3DSpec
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.input_spec import InputSpec
+
+
+def made(entry: Entry, device: str) -> nn.Module:
+    """``network`` on a device, of plain parts; on ``meta`` without memory and without numbers."""
+    with (
+        hollow() if device == "meta" else torch.device(device),
+        warnings.catch_warnings(),
+        light_imports(),
+    ):
+        # pytorchvideo 0.1.5 uses torch.jit.script on import; its users can do nothing about it.
+        warnings.simplefilter("ignore")
+        net = network(entry)
+    make_plain(net)
+    return net
 
 
 def network(entry: Entry) -> nn.Module:

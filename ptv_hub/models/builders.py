@@ -7,7 +7,6 @@ are numpy integers) is settled here, once.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -17,13 +16,14 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from ptv_hub.errors import UnknownName, WrongInput
-from ptv_hub.models.architectures import head_side, network
+from ptv_hub.errors import UnknownName, UsageError
+from ptv_hub.models.architectures import made
 from ptv_hub.models.boxes import checked_boxes
-from ptv_hub.models.hollow import hollow
-from ptv_hub.models.plain import FullPrecision, make_plain
-from ptv_hub.models.pytorchvideo_imports import light_imports
-from ptv_hub.models.roads import Pathways, Road, road_of
+from ptv_hub.models.heads import new_classifier
+from ptv_hub.models.inputs import checked_clip, wrong_input
+from ptv_hub.models.plain import FullPrecision
+from ptv_hub.models.roads import Pathways
+from ptv_hub.models.timm_habits import TimmHabits
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.input_spec import InputSpec, SlowFrames
 from ptv_hub.zoo.origin import Origin
@@ -66,7 +66,7 @@ def activated(model: ActionModel, activation: Activation | None) -> Iterator[Non
         model.activation = before
 
 
-class VideoModel(FullPrecision):
+class VideoModel(TimmHabits, FullPrecision):
     """A model of the zoo; its ``state_dict()`` has the official keys (``blocks.0...``).
 
     Called with one clip, float, shape (B, 3, T, H, W), or, of a model with two pathways,
@@ -93,6 +93,7 @@ class VideoModel(FullPrecision):
         self.entry = entry
         self.origin: Origin | None = None
         self._slow_frames = _slow_frames_of(entry.input)
+        self._head_hidden_size = int(self.get_classifier().weight.shape[1])
         self.activation = activation
 
     @property
@@ -113,20 +114,6 @@ class VideoModel(FullPrecision):
         owner, place = self._road.activation(self)
         setattr(owner, place, ACTIVATIONS[name]())
 
-    @property
-    def _road(self) -> Road:
-        return road_of(self.entry)
-
-    @property
-    def parts(self) -> list[nn.Module]:
-        """What clips go through, in order, the head last."""
-        return self._road.parts(self)
-
-    @property
-    def classifier(self) -> str:
-        """Name of the layer that gives one score a class; its last input axis are the features."""
-        return self._road.classifier(self)
-
     def forward(
         self,
         clip: Tensor | Sequence[Tensor],
@@ -142,79 +129,80 @@ class VideoModel(FullPrecision):
 
     def before_head(self, pathways: Pathways) -> Pathways:
         """What the head takes: the last map of each pathway, or tokens."""
-        return self._road.body(self, pathways)
+        return self._road.body(self, pathways, self._run)
 
     def through_head(self, features: Pathways, boxes: Tensor | None = None) -> Tensor:
         """What the head makes of it: (B, num_classes), or with boxes (N, num_classes)."""
         return self._road.head(self, features, boxes)
+
+    def forward_features(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
+        """Clips, as ``forward`` takes them -> what the head takes.
+
+        The last map (B, num_features, T', H', W'), of a SlowFast those of both pathways, pooled
+        as its head does; of a transformer the tokens (B, 1 + T' * H' * W', num_features).
+        """
+        features = self.before_head(self.pathways(clip))
+        assert isinstance(features, Tensor), "pathways are joined before the head"
+        return features
+
+    def forward_head(
+        self,
+        features: Tensor,
+        pre_logits: bool = False,
+        boxes: Tensor | Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """What ``forward_features`` returned -> what ``forward`` returns, bit for bit.
+
+        With ``pre_logits`` what the classifier sees: (B, head_hidden_size), the mean over the
+        head's positions. ``boxes`` as for ``forward``. Raises WrongInput, of boxes.
+        """
+        checked = checked_boxes(self.entry, boxes, features.shape[0])
+        if pre_logits:
+            return self._road.pooled(self, features, checked)
+        return self.through_head(features, checked)
+
+    def reset_classifier(self, num_classes: int, labels: Sequence[str] = ()) -> None:
+        """Put a new classifier in place of the one there is, initialised as pytorchvideo's.
+
+        ``model.entry`` then has that many classes, and ``labels`` as their names. With 0 there is
+        none: pooled features (B, head_hidden_size) come back, and no activation is applied.
+
+        Raises:
+            UsageError: a negative number, or another number of labels.
+        """
+        if num_classes < 0 or (labels and len(labels) != num_classes):
+            raise UsageError(
+                "a classifier has as many labels as classes, or none",
+                expected="0 classes or more",
+                found=f"{num_classes} classes, {len(labels)} labels",
+            )
+        here = next(self.parameters())
+        owner, _, name = self.classifier.rpartition(".")
+        new = new_classifier(num_classes, self.head_hidden_size, here)
+        setattr(self.get_submodule(owner), name, new)
+        update = {"num_classes": num_classes, "labels": tuple(labels)}
+        self.entry = self.entry.model_copy(update=update)
+        if not num_classes:
+            self.activation = None
 
     def pathways(self, clip: Tensor | Sequence[Tensor]) -> Pathways:
         """What the first block takes: checked, and for two pathways a list of our own."""
         spec = self.entry.input
         if self._slow_frames is None:
             if not isinstance(clip, Tensor):
-                raise _wrong_input(self.entry, f"a {type(clip).__name__} of {len(clip)}")
-            _check(self.entry, clip, spec.num_frames)
+                raise wrong_input(self.entry, f"a {type(clip).__name__} of {len(clip)}")
+            checked_clip(self.entry, clip, spec.num_frames)
             return clip
         if isinstance(clip, Tensor):
-            _check(self.entry, clip, spec.num_frames)
+            checked_clip(self.entry, clip, spec.num_frames)
             return [clip[:, :, self._slow_frames], clip]
         if len(clip) != 2:
-            raise _wrong_input(self.entry, f"a list of {len(clip)}")
+            raise wrong_input(self.entry, f"a list of {len(clip)}")
         slow, fast = clip
-        _check(self.entry, slow, len(self._slow_frames))
-        _check(self.entry, fast, spec.num_frames)
+        checked_clip(self.entry, slow, len(self._slow_frames))
+        checked_clip(self.entry, fast, spec.num_frames)
         # A new list: pytorchvideo's multi-pathway blocks write into the one they are given.
         return [slow, fast]
-
-
-def _check(item: Entry, clip: Tensor, frames: int) -> None:
-    sides = clip.shape[3:]
-    low, high = _side_from(item), _side_to(item)
-    if (
-        clip.dim() != 5
-        or clip.shape[1] != 3
-        or clip.shape[2] != frames
-        or not all(low <= side and (high is None or side <= high) for side in sides)
-        or not clip.is_floating_point()
-    ):
-        dtype = str(clip.dtype).removeprefix("torch.")
-        raise _wrong_input(item, f"{dtype} of shape {tuple(clip.shape)}")
-
-
-def _wrong_input(item: Entry, found: str) -> WrongInput:
-    spec = item.input
-    fast = f"(B, 3, {spec.num_frames}, {spec.crop_size}, {spec.crop_size})"
-    expected = f"float of shape {fast}"
-    if spec.slowfast_alpha is not None:
-        frames = spec.num_frames // spec.slowfast_alpha
-        slow = f"(B, 3, {frames}, {spec.crop_size}, {spec.crop_size})"
-        expected = f"[slow {slow}, fast {fast}], or one clip {fast}, float"
-    if _side_to(item) is None:
-        expected += f"; height and width may be others, from {_side_from(item)} up"
-    return WrongInput(
-        f"{item.name} cannot take this input",
-        expected=expected,
-        found=found,
-        fix=f"ptv_hub.transform({item.name!r}) makes the right input from frames",
-    )
-
-
-def _side_from(item: Entry) -> int:
-    """Side in pixels from which on the head has something to pool."""
-    if item.head.pooling == "token":
-        return item.input.crop_size
-    return _smallest_side(item.input) if item.head.pooling == "windowed" else 1
-
-
-def _side_to(item: Entry) -> int | None:
-    """Side in pixels that must not be passed: a transformer's places are of one size of crop."""
-    return item.input.crop_size if item.head.pooling == "token" else None
-
-
-def _smallest_side(spec: InputSpec) -> int:
-    """Side in pixels from which on the head's pool, sized for the training crop, has a position."""
-    return 32 * (head_side(spec) - 1) + 1
 
 
 def _slow_frames_of(spec: InputSpec) -> list[int] | None:
@@ -250,16 +238,7 @@ def build(
     """
     if num_classes is not None and num_classes != entry.num_classes:
         entry = entry.model_copy(update={"num_classes": num_classes, "labels": ()})
-    with (
-        hollow() if device == "meta" else torch.device(device),
-        warnings.catch_warnings(),
-        light_imports(),
-    ):
-        # pytorchvideo 0.1.5 uses torch.jit.script on import; its users can do nothing about it.
-        warnings.simplefilter("ignore")
-        net = network(entry)
-    make_plain(net)
-    return VideoModel(net, entry, activation)
+    return VideoModel(made(entry, device), entry, activation)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def pool_globally(blocks: nn.ModuleList) -> None:
@@ -15,3 +15,16 @@ def pool_globally(blocks: nn.ModuleList) -> None:
         for name, part in list(module.named_children()):
             if isinstance(part, nn.AvgPool3d):
                 setattr(module, name, nn.AdaptiveAvgPool3d(1))
+
+
+def new_classifier(num_classes: int, width: int, like: Tensor) -> nn.Module:
+    """A layer of one score a class, on the device and of the type of ``like``; of 0 classes none.
+
+    Initialised as pytorchvideo does: normal, std 0.01, and no bias.
+    """
+    if not num_classes:
+        return nn.Identity()
+    layer = nn.Linear(width, num_classes, device="meta")  # torch's own initialisation draws too
+    weight = like.new_empty(num_classes, width).normal_(0.0, 0.01)
+    layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(like.new_zeros(num_classes))
+    return layer

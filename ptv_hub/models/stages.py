@@ -1,7 +1,4 @@
-"""What a model sees on the way: its stages' outputs, with their channels and strides.
-
-As timm's ``features_only``: ``ptv_hub.load(name, features_only=True)`` is a ``StageModel``.
-"""
+"""What a model sees on the way: its stages' outputs, with their channels and strides."""
 
 from __future__ import annotations
 
@@ -13,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ptv_hub.errors import UnknownName, UsageError
-from ptv_hub.models.builders import VideoModel, build
-from ptv_hub.models.plain import FullPrecision
-from ptv_hub.models.roads import ROW, road_of
+from ptv_hub.models.architectures import made
+from ptv_hub.models.roads import ROW, Pathways, road_of
 from ptv_hub.zoo.entry import Entry
 
 
@@ -35,10 +31,41 @@ class Stage:
     """Frames of the clip to one step of the output."""
     stride_space: int
     """Pixels of the crop to one position of the output, in each direction."""
+    index: int
+    """0 of the stem, then the stage's number: what ``out_indices`` counts."""
+
+    def __getitem__(self, key: str) -> object:
+        """A fact by timm's name for it: ``num_chs``, ``reduction`` (in space), ``module``."""
+        return self._facts()[key]
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "num_chs": self.channels,
+            "reduction": self.stride_space,
+            "module": f"blocks.{self.block}",
+            "index": self.index,
+        }
+
+
+class FeatureInfo(tuple[Stage, ...]):
+    """What stages give, as timm's ``FeatureInfo`` tells it: ``model.feature_info.channels()``."""
+
+    def channels(self) -> list[int]:
+        return [stage.channels for stage in self]
+
+    def reduction(self) -> list[int]:
+        """Pixels of the crop to one position, in each direction; ``stride_time`` has the frames."""
+        return [stage.stride_space for stage in self]
+
+    def module_name(self) -> list[str]:
+        return [f"blocks.{stage.block}" for stage in self]
+
+    def get_dicts(self) -> list[dict[str, object]]:
+        return [stage._facts() for stage in self]
 
 
 @cache
-def stages(entry: Entry) -> tuple[Stage, ...]:
+def stages(entry: Entry) -> FeatureInfo:
     """The stages of an entry's model, in order. Measured on the meta device, without weights.
 
     Raises:
@@ -51,19 +78,20 @@ def stages(entry: Entry) -> tuple[Stage, ...]:
             found=f"{entry.arch}, with a head for boxes" if entry.head.takes_boxes else entry.arch,
             fix="num_classes=0 gives what the classifier would see",
         )
-    model = build(entry, device="meta").eval()
+    net = made(entry, "meta").eval()
     side = 32 * -(-entry.input.train_crop_size // 32)
-    clip = torch.empty(1, 3, entry.input.num_frames, side, side, device="meta")
+    frames, alpha = entry.input.num_frames, entry.input.slowfast_alpha
+    clip = torch.empty(1, 3, frames, side, side, device="meta")
+    x: Pathways = clip if alpha is None else [clip[:, :, : frames // alpha], clip]
     found: list[Stage] = []
-    x = model.pathways(clip)
     count = 0
-    for number, block in enumerate(model.blocks[:-1]):
+    blocks: list[nn.Module] = list(net.get_submodule("blocks").children())
+    for number, block in enumerate(blocks[:-1]):
         x = block(x)
         # Pools between stages, and the concatenation before the head, are no stages.
         if not any(isinstance(part, nn.Conv3d) for part in block.modules()):
             continue
         name = f"stage{count}" if count else "stem"
-        count += 1
         outputs = [x] if isinstance(x, Tensor) else list(x)
         for pathway, output in enumerate(outputs):
             several = len(outputs) > 1
@@ -73,11 +101,33 @@ def stages(entry: Entry) -> tuple[Stage, ...]:
                     number,
                     pathway if several else None,
                     output.shape[1],
-                    clip.shape[2] // output.shape[2],
+                    frames // output.shape[2],
                     side // output.shape[3],
+                    count,
                 )
             )
-    return tuple(found)
+        count += 1
+    return FeatureInfo(found)
+
+
+def stages_at(entry: Entry, indices: Sequence[int]) -> FeatureInfo:
+    """The stages with these numbers, from 0 for the stem, negative ones from the end.
+
+    Of a SlowFast each number is of two outputs, the slow pathway's first.
+
+    Raises:
+        UsageError: there is no stage of that number, or none is asked for; and as ``stages``.
+    """
+    known = stages(entry)
+    count = known[-1].index + 1
+    wanted = [index + count if index < 0 else index for index in indices]
+    if not wanted or any(not 0 <= index < count for index in wanted):
+        raise UsageError(
+            f"{entry.name} has no such stages",
+            expected=f"some of 0 (the stem) to {count - 1}, or -1 to -{count} from the end",
+            found=f"out_indices={tuple(indices)}",
+        )
+    return FeatureInfo(stage for index in wanted for stage in known if stage.index == index)
 
 
 def find_stage(entry: Entry, name: str) -> Stage:
@@ -88,45 +138,3 @@ def find_stage(entry: Entry, name: str) -> Stage:
             return stage
     names = [stage.name for stage in known]
     raise UnknownName("stage", name, names, see=f"{entry.name} has {', '.join(names)}")
-
-
-class StageModel(FullPrecision):
-    """A model of the zoo without its head: called with a clip, it returns the stages' outputs.
-
-    Takes what ``VideoModel`` takes. Returns a list of tensors (B, channels, T', H', W') as
-    ``feature_info`` names them. Its keys are the official ones, without the head's.
-    """
-
-    def __init__(self, model: VideoModel, names: Sequence[str] | None = None) -> None:
-        """The stages named, or all, of ``model``, whose blocks are shared, not copied."""
-        super().__init__()
-        self.entry = model.entry
-        known = stages(model.entry)
-        self.feature_info: tuple[Stage, ...] = (
-            known if names is None else tuple(find_stage(model.entry, name) for name in names)
-        )
-        self._pathways = model.pathways
-        last = max(stage.block for stage in self.feature_info)
-        self.blocks = nn.ModuleList(model.blocks[: last + 1])
-        self.train(model.training)
-
-    def forward(self, clip: Tensor | Sequence[Tensor]) -> list[Tensor]:
-        x = self._pathways(clip)
-        outputs: dict[int, list[Tensor]] = {}
-        for number, block in enumerate(self.blocks):
-            # A new list each time: the blocks of a SlowFast write into the one they are given.
-            x = block(x if isinstance(x, Tensor) else list(x))
-            outputs[number] = [x] if isinstance(x, Tensor) else list(x)
-        return [outputs[stage.block][stage.pathway or 0] for stage in self.feature_info]
-
-
-def without_classifier(model: VideoModel) -> VideoModel:
-    """The same model, changed to return its pooled features: what the classifier would see.
-
-    (B, D), the mean over the head's positions; ``model.entry`` then has no classes.
-    """
-    owner, _, layer = model.classifier.rpartition(".")
-    setattr(model.get_submodule(owner), layer, nn.Identity())
-    model.entry = model.entry.model_copy(update={"num_classes": 0, "labels": ()})
-    model.activation = None
-    return model

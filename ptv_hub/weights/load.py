@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, overload
@@ -15,12 +15,14 @@ from torch import Tensor
 from ptv_hub.engines.machine import usable_device
 from ptv_hub.errors import KeyMismatch, UsageError
 from ptv_hub.models.builders import Activation, VideoModel, build
-from ptv_hub.models.stages import StageModel, without_classifier
+from ptv_hub.models.heads import new_classifier
+from ptv_hub.models.stage_model import StageModel
 from ptv_hub.weights.admission import admitted, fetched_origin
 from ptv_hub.weights.mmaction2 import MMACTION2
 from ptv_hub.weights.named import Named, named
 from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.zoo.entry import Entry
+from ptv_hub.zoo.model_names import ModelName
 
 log = logging.getLogger("ptv_hub")
 
@@ -43,7 +45,7 @@ class KeyFit:
 
 @overload
 def load(
-    name: str | os.PathLike[str] | Entry,
+    name: ModelName | str | os.PathLike[str] | Entry,
     *,
     pretrained: bool = ...,
     weights: str | os.PathLike[str] | None = ...,
@@ -58,19 +60,20 @@ def load(
 
 @overload
 def load(
-    name: str | os.PathLike[str] | Entry,
+    name: ModelName | str | os.PathLike[str] | Entry,
     *,
     pretrained: bool = ...,
     weights: str | os.PathLike[str] | None = ...,
     any_weights: bool = ...,
     features_only: Literal[True],
+    out_indices: Sequence[int] | None = ...,
     device: str | torch.device | None = ...,
     progress: bool = ...,
 ) -> StageModel: ...
 
 
 def load(
-    name: str | os.PathLike[str] | Entry,
+    name: ModelName | str | os.PathLike[str] | Entry,
     *,
     pretrained: bool = True,
     weights: str | os.PathLike[str] | None = None,
@@ -78,6 +81,7 @@ def load(
     num_classes: int | None = None,
     activation: Activation | None = None,
     features_only: bool = False,
+    out_indices: Sequence[int] | None = None,
     device: str | torch.device | None = None,
     progress: bool = True,
 ) -> VideoModel | StageModel:
@@ -98,6 +102,7 @@ def load(
             test-time scores: the activation at each position of the head, then the mean.
         features_only: a ``StageModel`` instead: a list of the stages' outputs comes back, as
             its ``feature_info`` names them, with their channels and strides.
+        out_indices: of ``features_only``, which: 0 is the stem, -1 the last; all if not given.
         device: ``"auto"`` (cuda, mps or cpu, the first there is), ``"gpu"``, or as torch names
             it; ``None`` is the CPU.
         progress: show a bar on stderr while fetching.
@@ -115,6 +120,7 @@ def load(
     """
     headless = features_only or num_classes == 0
     _require_sense(pretrained, weights, headless, num_classes, activation)
+    _require_sense_of_stages(features_only, out_indices)
     place = None if device is None else usable_device(device)  # before anything is fetched
     asked = named(name, weights, progress=progress)
     if asked.note:
@@ -127,8 +133,19 @@ def load(
     if place is not None:
         model.to(place)
     if features_only:
-        return StageModel(model)
-    return without_classifier(model) if headless else model
+        return StageModel(model, out_indices=out_indices)
+    if headless:
+        model.reset_classifier(0)
+    return model
+
+
+def _require_sense_of_stages(features_only: bool, out_indices: object) -> None:
+    if out_indices is not None and not features_only:
+        raise UsageError(
+            "out_indices name stages, and a whole model returns none",
+            found=f"out_indices={out_indices!r}",
+            fix="features_only=True",
+        )
 
 
 def _require_sense(
@@ -257,8 +274,8 @@ def _with_new_head(
         wanted[0],
         found,
     )
-    state[weight] = torch.empty(wanted).normal_(0.0, 0.01)
-    state[bias] = torch.zeros(wanted[0])
+    new = new_classifier(wanted[0], wanted[1], torch.empty(0))
+    state[weight], state[bias] = (part.data for part in new.parameters())
     reason = f"a classifier for {found} classes, the model has {wanted[0]}"
     return state, {weight: reason, bias: reason}
 

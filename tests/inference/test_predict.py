@@ -39,7 +39,8 @@ from ptv_hub.inference.transforms import transform
 from ptv_hub.inference.video import open_video
 from ptv_hub.inference.viewing import ProtocolViews
 from ptv_hub.inference.views import ViewPlan
-from ptv_hub.models.stages import StageModel, find_stage, stages
+from ptv_hub.models.stage_model import StageModel
+from ptv_hub.models.stages import find_stage, stages
 from ptv_hub.zoo.manifest import entries
 from tests import GOLDEN
 
