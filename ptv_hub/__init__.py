@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ptv_hub.publish.export import export as export
     from ptv_hub.publish.push import push as push
     from ptv_hub.training.finetune import finetune as finetune
+    from ptv_hub.training.video_dataset import VideoDataset as VideoDataset
     from ptv_hub.verification.walk import verify as verify
     from ptv_hub.weights.convert import convert as convert
     from ptv_hub.weights.identify import identify as identify
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ModelName": "zoo.model_names",
+    "VideoDataset": "training.video_dataset",
     "PtvHubError": "errors",
     "bench": "inference.speed",
     "convert": "weights.convert",

@@ -74,53 +74,87 @@ class ClipTransform:
         """Sample, normalise, resize, crop and pack.
 
         Args:
-            frames: uint8, RGB, shape (T, H, W, 3): a tensor, an array, or a list of frames
-                (H, W, 3). Another number of frames than the model's is sampled as the
-                protocol samples a clip (of an SSv2 model: a whole video).
+            frames: RGB, of shape (T, H, W, 3) or (T, 3, H, W): uint8, or float from 0 to 1; a
+                tensor on any device, an array, or a list of frames. A batch, (B, T, H, W, 3) or
+                (B, T, 3, H, W), gives a batch. Another number of frames than the model's is
+                sampled as the protocol samples a clip (of an SSv2 model: a whole video). The
+                numbers are those of the way from a video, whichever axis is last: bit for bit on
+                a CPU, and as a device's kernels round on it. Sides of 3 pixels are taken for the
+                colours only if they are last.
+
+        Returns:
+            float32 on the device of the frames, (3, T, S, S), or the pathways; of a batch with
+            its axis before.
 
         Raises:
-            WrongInput: another shape or type.
+            WrongInput: another shape or type, or float values that are not from 0 to 1.
         """
         clip = _frames(frames)
+        if clip.dim() == 4:
+            return pack(self._view(clip), self.spec)
+        return pack(torch.stack([self._view(one) for one in clip]), self.spec)
+
+    def _view(self, clip: Tensor) -> Tensor:
+        """(T, H, W, 3) -> (3, T, S, S)."""
         count = self.spec.num_frames
         if len(clip) != count:
             segments = isinstance(self.spec.sampling, SegmentSampling)
             taken = (segment_indices if segments else uniform_indices)(len(clip), count)
             clip = clip[list(taken)]
+        if clip.is_floating_point():
+            _require_unit_range(clip)
         scaled = torch.stack([prepare(frame, self.spec) for frame in clip], dim=1)
         # A copy of the crop alone: it is not to keep, or pickle, the clip around it.
-        return pack(crops(scaled, self.spec, 3)[_PLACES[self.crop]].contiguous(), self.spec)
+        return crops(scaled, self.spec, 3)[_PLACES[self.crop]].contiguous()
 
 
 def _frames(frames: object) -> Tensor:
+    """Frames as (T, H, W, 3), or a batch of such."""
     if isinstance(frames, Sequence) and not isinstance(frames, (str, bytes)) and len(frames):
         try:
-            frames = torch.stack([torch.as_tensor(np.asarray(frame)) for frame in frames])
+            frames = torch.stack([torch.as_tensor(_as_array(frame)) for frame in frames])
         except (RuntimeError, TypeError, ValueError) as error:
             raise _wrong("a list of frames of several shapes or types") from error
-    if isinstance(frames, np.ndarray) and frames.dtype == np.uint8:
+    if isinstance(frames, np.ndarray) and (frames.dtype == np.uint8 or frames.dtype.kind == "f"):
         # torch warns of arrays that are not writable, and refuses negative strides.
         frames = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
     if not isinstance(frames, Tensor):
         raise _wrong(f"a {type(frames).__name__}")
-    if frames.dtype != torch.uint8 or frames.dim() != 4 or frames.shape[-1] != 3:
+    fit = frames.dtype == torch.uint8 or frames.is_floating_point()
+    if fit and frames.dim() in (4, 5) and frames.shape[-1] != 3 and frames.shape[-3] == 3:
+        frames = frames.movedim(-3, -1)  # (..., C, H, W) -> (..., H, W, C), no copy
+    if not fit or frames.dim() not in (4, 5) or frames.shape[-1] != 3:
         raise _wrong(f"{str(frames.dtype).removeprefix('torch.')} of shape {tuple(frames.shape)}")
     if 0 in frames.shape:
         raise _wrong(f"no pixel: shape {tuple(frames.shape)}")
     return frames
 
 
+def _as_array(frame: object) -> object:
+    return frame if isinstance(frame, Tensor) else np.asarray(frame)
+
+
+def _require_unit_range(clip: Tensor) -> None:
+    low, high = (float(value) for value in clip.aminmax())
+    # A resize by cubics passes 0 and 1 a little; bytes and normalised values pass them by far.
+    if not -0.5 <= low <= high <= 1.5:
+        raise _wrong(f"float values from {low:g} to {high:g}")
+
+
 def _wrong(found: str) -> WrongInput:
     return WrongInput(
         "not the frames of a clip",
-        expected="uint8 of shape (T, H, W, 3), RGB",
+        expected="uint8, or float from 0 to 1, RGB, of shape (T, H, W, 3) or (T, 3, H, W), or a "
+        "batch of such",
         found=found,
-        fix="frames.permute(0, 2, 3, 1) turns (T, C, H, W) into it",
+        fix="frames.permute(1, 0, 2, 3) turns (3, T, H, W) into (T, 3, H, W)",
     )
 
 
 def prepare(frame: Tensor, spec: InputSpec, *, out: Tensor | None = None) -> Tensor:
-    """One frame of uint8, shape (H, W, 3) -> normalised and resized, float32, shape (3, h, w).
+    """One frame of shape (H, W, 3) -> normalised and resized, float32, shape (3, h, w).
+
+    The frame is of uint8, or float from 0 to 1; the result is on its device.
 
     A frame at a time and once, however many clips and crops see it; the numbers are those of
     the reference, which does it a clip at a time. ``out``: a contiguous tensor to write to.
@@ -128,12 +162,14 @@ def prepare(frame: Tensor, spec: InputSpec, *, out: Tensor | None = None) -> Ten
     height, width = frame.shape[:2]
     size = scaled_size(height, width, spec.short_side)
     if out is None:
-        out = torch.empty(3, *size)
+        out = torch.empty(3, *size, device=frame.device)
     # Bilinear interpolation to the same size is each value times one.
     same = size == (height, width)
-    values = out if same and spec.channel_order == "rgb" else torch.empty(3, height, width)
+    direct = same and spec.channel_order == "rgb"
+    values = out if direct else torch.empty(3, height, width, device=frame.device)
     values.copy_(frame.permute(2, 0, 1))  # (H, W, C) -> (C, H, W)
-    values.div_(255.0)
+    if not frame.is_floating_point():
+        values.div_(255.0)
     values.sub_(values.new_tensor(spec.mean)[:, None, None])
     values.div_(values.new_tensor(spec.std)[:, None, None])
     if spec.channel_order == "bgr":

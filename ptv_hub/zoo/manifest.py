@@ -201,8 +201,9 @@ def _spellings(item: Entry) -> set[str]:
 
 
 def list_models(
-    pattern: str = "*",
+    pattern: str | Sequence[str] = "*",
     *,
+    exclude: str | Sequence[str] = (),
     arch: str | None = None,
     dataset: str | None = None,
     depth: str | None = None,
@@ -212,11 +213,13 @@ def list_models(
 ) -> list[str]:
     """Names of the entries that match, in the manifest's order.
 
-    ``pattern`` is a glob over hub names, zoo names and architectures (``"x3d_*"``), or a part of
-    one (``"X3D"``); ``k400`` and the like are understood as data sets. ``arch``, ``dataset``
-    and ``depth`` are compared without case (``arch="r2plus1d"`` is ``R(2+1)D``). The limits
-    are on the published figures; entries without them do not match. ``zoo`` is a collection:
-    ``core`` (with manifests of one's own), ``pyslowfast_native``, ``mmaction2``, or ``all``.
+    ``pattern`` is a glob over hub names, zoo names and families (``"x3d_*"``; families are the
+    architectures: ``"SlowFast"``), or a part of one (``"r50"``); several are any of them, and
+    ``exclude`` takes out what it matches. ``k400`` and the like are understood as data sets.
+    ``arch``, ``dataset`` and ``depth`` are compared without case (``arch="r2plus1d"`` is
+    ``R(2+1)D``). The limits are on the published figures; entries without them do not match.
+    ``zoo`` is a collection: ``core`` (with manifests of one's own), ``pyslowfast_native``,
+    ``mmaction2``, or ``all``.
 
     Raises:
         UnknownName: there is no such collection.
@@ -226,6 +229,7 @@ def list_models(
         for item in filter_entries(
             of_zoo(zoo),
             pattern,
+            exclude=exclude,
             arch=arch,
             dataset=dataset,
             depth=depth,
@@ -248,8 +252,9 @@ def of_zoo(name: str) -> tuple[Entry, ...]:
 
 def filter_entries(
     among: Iterable[Entry],
-    pattern: str = "*",
+    pattern: str | Sequence[str] = "*",
     *,
+    exclude: str | Sequence[str] = (),
     arch: str | None = None,
     dataset: str | None = None,
     depth: str | None = None,
@@ -258,23 +263,36 @@ def filter_entries(
 ) -> list[Entry]:
     """The entries among the given ones that match, as in ``list_models``."""
 
-    def matches(item: Entry) -> bool:
-        names = (item.name, item.zoo_name, _short_config(item.config))
+    def within(item: Entry) -> bool:
         return (
-            any(fnmatchcase(_fold(s), wanted) for s in (*names, item.arch))
-            and _one_of(arch, item.arch, item.builder.name)
+            _one_of(arch, item.arch, item.builder.name)
             and _one_of(_data_set(dataset), item.dataset, item.config.split("/")[0])
             and _one_of(depth, item.depth)
             and _under(max_gflops, item, "gflops")
             and _under(max_params_millions, item, "params_millions")
         )
 
-    wanted, among = _fold(pattern), list(among)
-    found = [item for item in among if matches(item)]
-    if found or any(sign in wanted for sign in "*?["):
-        return found
-    wanted = f"*{wanted}*"  # a part of names, where it is not the whole of one
-    return [item for item in among if matches(item)]
+    found = [item for item in among if within(item)]
+    wanted = {item.name for item in _named_like(found, pattern)}
+    unwanted = {item.name for item in _named_like(found, exclude)}
+    return [item for item in found if item.name in wanted - unwanted]
+
+
+def _named_like(among: Sequence[Entry], patterns: str | Sequence[str]) -> list[Entry]:
+    """The entries that some pattern names: as a whole, or else as a part of a name."""
+    found: list[Entry] = []
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        wanted = _fold(pattern)
+        whole = [item for item in among if _is_like(item, wanted)]
+        if not whole and not any(sign in wanted for sign in "*?["):
+            whole = [item for item in among if _is_like(item, f"*{wanted}*")]
+        found += whole
+    return found
+
+
+def _is_like(item: Entry, folded: str) -> bool:
+    names = (item.name, item.zoo_name, _short_config(item.config), item.arch)
+    return any(fnmatchcase(_fold(name), folded) for name in names)
 
 
 _DATA_SETS = {

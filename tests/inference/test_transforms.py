@@ -192,20 +192,56 @@ def test_what_transform_makes_the_model_takes():
     "frames",
     [
         drawn(4, 8, 8).astype(np.float32),
+        drawn(4, 8, 8).astype(np.int64),
         drawn(4, 8, 8)[0],
-        drawn(4, 8, 8).transpose(0, 3, 1, 2),
+        drawn(4, 8, 8).transpose(3, 0, 1, 2),
         drawn(0, 8, 8),
         [],
         [drawn(1, 8, 8)[0], drawn(1, 9, 8)[0]],
         "frames",
         None,
     ],
-    ids=["float", "one frame", "channels first", "no frame", "empty", "two sizes", "text", "none"],
+    ids=[
+        "bytes as float",
+        "whole numbers",
+        "one frame",
+        "channels before time",
+        "no frame",
+        "empty",
+        "two sizes",
+        "text",
+        "none",
+    ],
 )
 def test_what_are_not_frames_is_refused(frames):
     with pytest.raises(WrongInput) as caught:
         transform("x3d_xs")(frames)
-    assert "uint8 of shape (T, H, W, 3)" in str(caught.value)
+    assert "uint8, or float from 0 to 1, RGB, of shape (T, H, W, 3)" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x3d_xs", "slowfast_4x16_r50"])
+def test_frames_come_as_torchvision_has_them(name):
+    """(T, C, H, W), uint8 or float, one or a batch: what comes out is what a video gives."""
+    how = transform(name)
+    count = how.spec.num_frames
+    frames = drawn(count, 60, 80)
+    expected = as_list(how(frames))
+    channels = torch.from_numpy(frames).permute(0, 3, 1, 2)
+    same = [channels, channels.contiguous(), channels.float() / 255, list(channels)]
+    for form in (*same, [frame.numpy() for frame in channels]):
+        for one, other in zip(as_list(how(form)), expected, strict=True):
+            assert torch.equal(one, other)
+    others = torch.from_numpy(drawn(count, 60, 80, seed=1)).permute(0, 3, 1, 2)
+    for one, other, second in zip(
+        as_list(how(torch.stack([channels, others]))), expected, as_list(how(others)), strict=True
+    ):
+        assert torch.equal(one, torch.stack([other, second]))
+
+
+def test_frames_stay_on_their_device():
+    clip = transform("x3d_xs")(torch.empty(2, 9, 3, 60, 80, dtype=torch.uint8, device="meta"))
+    assert clip.device.type == "meta"
+    assert clip.shape == (2, 3, 4, 182, 182)
 
 
 def test_crops_are_views_and_prepare_leaves_the_frame_alone():
