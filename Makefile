@@ -11,7 +11,7 @@ VENV_OLDEST ?= $(VENV)-oldest
 OLDEST := tests/test_dependencies.py tests/test_files.py tests/zoo tests/weights/test_layouts.py \
   tests/inference/test_video.py tests/inference/test_streams.py tests/cli/test_commands.py
 
-.PHONY: help demo test package test-oldest test-slow test-browser test-ray browser fuzz lint format generate clean
+.PHONY: help demo test docs package test-oldest test-slow test-browser test-ray browser fuzz lint format generate clean
 
 help:
 	@echo "make demo       set up and show a small trained model at work, offline, into demo/"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
 	@echo "make fuzz TIME=600  what reads strangers' bytes, for so many seconds, with atheris"
 	@echo "make package    sdist and wheel, checked, installed in new environments and used there"
+	@echo "make docs       the documentation as pages, into site/"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff rewrite the code"
 	@echo "make generate   rewrite what is generated: JSON Schemas, the README's zoo table"
@@ -60,6 +61,19 @@ test-oldest: $(VENV_OLDEST)/.ready
 
 test-slow: $(BIN)/.dev browser
 	$(BIN)/python -m pytest -m slow
+
+# Pages that are read without a network search by a script that npm has (iframe-worker, MIT).
+$(VENV)-docs/.ready: pyproject.toml
+	@test -x $(VENV)-docs/bin/python || $(PYTHON) -m venv $(VENV)-docs
+	@$(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.27' ruff
+	@npm install --silent --no-save --prefix $(VENV)-docs iframe-worker@1
+	@touch $@
+
+docs: $(VENV)-docs/.ready
+	@NO_MKDOCS_2_WARNING=1 SHIM=$(VENV)-docs/node_modules/iframe-worker/shim/index.js \
+	  $(VENV)-docs/bin/mkdocs build --quiet --clean
+	@echo "open site/index.html"
 
 # Each of the two is installed in an environment of its own, and used from an empty folder.
 package:
@@ -104,4 +118,4 @@ generate: $(BIN)/.dev
 	$(BIN)/python tools/generate.py
 
 clean:
-	rm -rf $(VENV) $(VENV_OLDEST) $(VENV)-fuzz $(VENV)-package dist fuzz demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_OLDEST) $(VENV)-fuzz $(VENV)-package $(VENV)-docs dist site fuzz demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+import ptv_hub
 from ptv_hub.cli import app
 from tests import ROOT
 
@@ -32,10 +33,19 @@ def test_links_between_pages_lead_somewhere(page):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_readme_links_to_every_page_of_the_docs():
-    linked = (ROOT / "README.md").read_text()
-    for page in (ROOT / "docs").glob("*.md"):
-        assert f"docs/{page.name}" in linked, page.name
+def test_index_and_site_name_every_page():
+    index = (ROOT / "docs" / "index.md").read_text()
+    assert "docs/index.md" in (ROOT / "README.md").read_text()
+    named = [*re.findall(r"\w+\.md$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)]
+    assert sorted(named) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+    for name in set(named) - {"index.md"}:
+        assert f"]({name})" in index, name
+
+
+def test_the_reference_has_every_public_function():
+    page = (ROOT / "docs" / "reference.md").read_text()
+    for name in set(dir(ptv_hub)) - {"ModelName", "__version__"}:
+        assert re.search(rf"^::: ptv_hub\.[\w.]+\.{name}$", page, re.MULTILINE), name
 
 
 def commands() -> list[tuple[str, str]]:

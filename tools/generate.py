@@ -21,6 +21,7 @@ from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.facts import METRICS
 from ptv_hub.zoo.manifest import entries, known
 from ptv_hub.zoo.manifest_file import ManifestFile
+from tools import reference
 
 
 def schema(_: str) -> str:
@@ -100,9 +101,15 @@ ModelName = Literal[
 '''
 
 
+def reference_page(_: str) -> str:
+    """The pages' list of public names, which mkdocstrings fills."""
+    return reference.text()
+
+
 GENERATED: dict[str, Callable[[str], str]] = {
     "manifests/schema.json": schema,
     "docs/verify.schema.json": verify_schema,
+    "docs/reference.md": reference_page,
     "ptv_hub/zoo/model_names.py": model_names,
     "README.md": readme,
 }

@@ -96,6 +96,7 @@ def test_the_golden_kinetics_run_on_two_ranks(weights, tmp_path):
     }
 
 
+@pytest.mark.slow  # tests/runs kills a rank, and this file a process, in every run
 def test_killed_ranks_go_on_in_another_number_with_the_same_result(weights, tmp_path):
     count = 18
     data = many(tmp_path, count)

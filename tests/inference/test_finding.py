@@ -86,6 +86,10 @@ def test_names_are_as_many_as_videos(stems):
     names = named(videos)
     assert len(names) == len(videos)
     assert len({name.casefold() for name in names}) == len(videos)
+    folded = [stem.casefold() for stem in stems]
+    for one in videos:
+        if folded.count(one.stem.casefold()) == 1:
+            assert names[one.stem] == one
 
 
 def test_the_same_video_twice_is_one(tmp_path, monkeypatch):
