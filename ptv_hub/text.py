@@ -1,6 +1,6 @@
 """Text that others wrote, for a terminal, a log and code to copy: shown, and never obeyed.
 
-Markdown's own place is ``markdown``, HTML's is ``html``; both begin with ``visible``.
+Markdown's own place is ``markdown``, HTML's is ``pages.page``; both begin with ``visible``.
 """
 
 from __future__ import annotations

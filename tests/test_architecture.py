@@ -20,8 +20,8 @@ HUB_DEPENDENCIES = {
 }
 """What a bare torch.hub clone has: these, and what they bring."""
 
-GROUND = {"text", "errors", "html", "markdown", "files", "environment"}
-ON_THE_GROUND = {("files", "errors"), ("errors", "text"), ("html", "text"), ("markdown", "text")}
+GROUND = {"text", "errors", "markdown", "files", "environment"}
+ON_THE_GROUND = {("files", "errors"), ("errors", "text"), ("markdown", "text")}
 """Which of its rooms may import which: what writes files raises errors, errors hold text."""
 
 

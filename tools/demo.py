@@ -20,7 +20,8 @@ import ptv_hub
 from ptv_hub.datasets import motion
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import KeyMismatch
-from ptv_hub.evaluation.report import verdict, write_report
+from ptv_hub.evaluation.report import verdict
+from ptv_hub.evaluation.report_page import write_report
 from ptv_hub.inference.timeline import draw_timeline
 
 NAME = "motion_x3d"
@@ -69,7 +70,7 @@ def measure(model: ptv_hub.VideoModel, folder: Path) -> None:
     result = ptv_hub.evaluate(model, listing, out=folder / "evaluation")
     if result is None:
         raise SystemExit("another process reports")
-    write_report(result, folder / "evaluation")
+    write_report(result, folder / "evaluation", {one.id: one.source for one in listing.items})
     console.print(f"   {verdict(result)}")
 
 

@@ -132,7 +132,7 @@ def evaluate(
     from ptv_hub.datasets.reading import read_listing
     from ptv_hub.engines.machine import Machine
     from ptv_hub.evaluation.loop import evaluate as run
-    from ptv_hub.evaluation.report import write_report
+    from ptv_hub.evaluation.report_page import write_report
     from ptv_hub.inference.predict import protocol_for
     from ptv_hub.zoo.names import file_name
 
@@ -170,7 +170,7 @@ def evaluate(
         raise typer.Exit(1) from None
     if found is None:  # another rank than the first: that one reports
         return
-    write_report(found, folder)
+    write_report(found, folder, {item.id: item.source for item in listing.items})
     tell(f"written to {folder}: report.html, report.md, result.json, scores.npz")
     _print(found, json)
     raise typer.Exit(int(strict and found.failed))
@@ -197,7 +197,7 @@ def _reported(folder: Path) -> EvalResult:
 
     from ptv_hub.evaluation.collected import collect
     from ptv_hub.evaluation.loop import finish
-    from ptv_hub.evaluation.report import write_report
+    from ptv_hub.evaluation.report_page import write_report
 
     with ExitStack() as stack:
         result = finish(folder, collect([folder], stack))
@@ -207,7 +207,7 @@ def _reported(folder: Path) -> EvalResult:
 
 def _merged(folders: list[Path], out: Path | None) -> EvalResult:
     from ptv_hub.evaluation.merging import merge
-    from ptv_hub.evaluation.report import write_report
+    from ptv_hub.evaluation.report_page import write_report
 
     if out is None:
         raise UsageError("--merge needs a folder to write to", fix="--out DIR")

@@ -10,11 +10,19 @@ from numpy.typing import NDArray
 
 from ptv_hub.datasets.listing import Item
 from ptv_hub.evaluation import metrics
-from ptv_hub.evaluation.result import ClassResult, Confusion, HardVideo, Metrics
+from ptv_hub.evaluation.result import (
+    ClassResult,
+    Confidence,
+    Confusion,
+    ConfusionMatrix,
+    HardVideo,
+    Metrics,
+)
 from ptv_hub.zoo.entry import Entry
 
 _PAIRS = 20
 _HARDEST = 20
+_MATRIX = 20  # classes
 
 
 def _label(entry: Entry, index: int) -> str:
@@ -63,6 +71,19 @@ class OneLabel:
             for true, said, count in metrics.confusions(self._scores, self._labels, _PAIRS)
         )
 
+    def matrix(self) -> ConfusionMatrix | None:
+        if not self._items:
+            return None
+        chosen, counts = metrics.most_confused(self._scores, self._labels, _MATRIX)
+        labels = tuple(_label(self._entry, index) for index in chosen)
+        return ConfusionMatrix(labels=labels, counts=tuple(map(tuple, counts.tolist())))
+
+    def reliability(self) -> tuple[Confidence, ...]:
+        if not self._items:
+            return ()
+        right = self._scores.argmax(axis=1) == self._labels
+        return _reliability(self._scores.max(axis=1), right)
+
     def hardest(self) -> tuple[HardVideo, ...]:
         own = self._scores[np.arange(len(self._labels)), self._labels]
         return _hardest(self._entry, self._items, self._scores, own)
@@ -98,6 +119,12 @@ class ManyLabels:
     def confusions(self) -> tuple[Confusion, ...]:
         return ()
 
+    def matrix(self) -> ConfusionMatrix | None:
+        return None
+
+    def reliability(self) -> tuple[Confidence, ...]:
+        return _reliability(self._scores.ravel(), self._marks.ravel().astype(bool))
+
     def hardest(self) -> tuple[HardVideo, ...]:
         if not self._items:
             return ()
@@ -116,6 +143,13 @@ def _classes(
             value=None if np.isnan(value) else float(value),
         )
         for index, (count, value) in enumerate(zip(counts, values, strict=True))
+    )
+
+
+def _reliability(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> tuple[Confidence, ...]:
+    return tuple(
+        Confidence(low=low, high=high, count=count, score=score, right=share)
+        for low, high, count, score, share in metrics.reliability(scores, right)
     )
 
 

@@ -77,6 +77,50 @@ def confusions(scores: Scores, labels: Labels, count: int) -> list[tuple[int, in
     return [(true, said, int(matrix[true, said])) for true, said in pairs if matrix[true, said]]
 
 
+def most_confused(
+    scores: Scores, labels: Labels, count: int
+) -> tuple[list[int], NDArray[np.int64]]:
+    """The classes that are in most confusions, at most ``count``, by index; and their matrix.
+
+    The matrix is (classes, classes + 1): its last column is what else they were taken for.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    whole = confusion_matrix(labels, scores.argmax(axis=1), labels=np.arange(scores.shape[1]))
+    wrong = whole - np.diag(np.diag(whole))
+    worst = np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1)), kind="stable")[:count]
+    chosen = np.sort(worst)
+    inner = whole[np.ix_(chosen, chosen)]
+    others = whole[chosen].sum(axis=1, keepdims=True) - inner.sum(axis=1, keepdims=True)
+    return chosen.tolist(), np.hstack([inner, others])
+
+
+def reliability(
+    scores: NDArray[np.float32], right: NDArray[np.bool_], parts: int = 10
+) -> list[tuple[float, float, int, float, float]]:
+    """How often what scores say is so: of each part of 0 to 1 that holds any its bounds, their
+    number, their mean, and the share that is right.
+
+    ``scores`` and ``right`` are of one shape, (N,).
+    """
+    from scipy.stats import binned_statistic
+
+    if not len(scores):
+        return []
+    values = np.stack([scores.astype(np.float64), right.astype(np.float64)])
+    clipped = np.clip(values[0], 0, 1)
+    means, edges, places = binned_statistic(clipped, values, "mean", parts, range=(0, 1))
+    counts = np.bincount(places - 1, minlength=parts)
+    return [
+        (
+            *(float(edges[n]), float(edges[n + 1]), int(counts[n])),
+            *(float(means[0, n]), float(means[1, n])),
+        )
+        for n in range(parts)
+        if counts[n]
+    ]
+
+
 def average_precisions(scores: Scores, marks: Marks) -> NDArray[np.float64]:
     """Average precision of each class, percent, shape (C,); NaN where it does not occur."""
     from sklearn.metrics import average_precision_score

@@ -1,30 +1,21 @@
-"""Results of evaluations -> ``report.md`` and ``report.html``."""
+"""Results of evaluations in words and tables -> ``report.md``; ``report_page`` shows the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from ptv_hub import html
 from ptv_hub import markdown as tables
 from ptv_hub.evaluation.result import ClassResult, Comparison, EvalResult
-from ptv_hub.files import write_text
 from ptv_hub.zoo.facts import METRICS
 
 _FAILURES = 100
 _CLASSES = 15
 
 
-def write_report(result: EvalResult, folder: Path) -> None:
-    """Write ``report.md`` and ``report.html``. Raises WriteError."""
-    for name, text in (("report.md", markdown(result)), ("report.html", page(result))):
-        write_text(folder / name, text)
-
-
 def verdict(result: EvalResult) -> str:
     """The headline number in a sentence that says what it is worth."""
-    row = _headline(result)
+    row = headline(result)
     name = METRICS[row.metric]
     if row.measured is None:
         return f"no {name}: none of {result.counts.listed} videos is scored"
@@ -41,7 +32,8 @@ def verdict(result: EvalResult) -> str:
     return said
 
 
-def _headline(result: EvalResult) -> Comparison:
+def headline(result: EvalResult) -> Comparison:
+    """The headline number beside the published one."""
     for row in result.comparisons:
         if row.metric == result.metric:
             return row
@@ -51,14 +43,16 @@ def _headline(result: EvalResult) -> Comparison:
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
+    """Columns, rows of cells, and which columns hold figures."""
+
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     right: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Bars:
+class Classes:
     """Classes and their percents; a table of the worst and best in Markdown."""
 
     classes: tuple[ClassResult, ...]
@@ -66,16 +60,18 @@ class _Bars:
 
 
 @dataclass(frozen=True)
-class _Section:
+class Section:
+    """A title, and what stands below it."""
+
     title: str
-    parts: tuple[str | _Table | _Bars, ...]
+    parts: tuple[str | Table | Classes, ...]
 
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def numbers(result: EvalResult) -> _Table:
+def numbers(result: EvalResult) -> Table:
     """Published and measured, metric by metric."""
     wrong = result.metrics_failures_wrong.model_dump()
     rows = []
@@ -95,10 +91,10 @@ def numbers(result: EvalResult) -> _Table:
         *("metric", "published", "measured", "difference"),
         *("95 % interval", "failures as wrong"),
     )
-    return _Table(columns, tuple(rows), columns[1:])
+    return Table(columns, tuple(rows), columns[1:])
 
 
-def _counts(result: EvalResult) -> _Table:
+def _counts(result: EvalResult) -> Table:
     counts = result.counts
     rows = [
         ("listed", str(counts.listed)),
@@ -107,63 +103,83 @@ def _counts(result: EvalResult) -> _Table:
     ]
     if counts.pending:
         rows.append(("not tried yet", str(counts.pending)))
-    return _Table(("videos", "number"), tuple(rows), ("number",))
+    return Table(("videos", "number"), tuple(rows), ("number",))
 
 
-def _sections(result: EvalResult) -> Iterator[_Section]:
+def _sections(result: EvalResult) -> Iterator[Section]:
+    yield from opening(result)
+    yield from failures(result)
+    yield from _findings(result)
+    yield from circumstances(result)
+
+
+def opening(result: EvalResult) -> Iterator[Section]:
+    """The numbers, and what they are worth."""
     methods = [row.interval for row in result.comparisons if row.interval]
-    yield _Section(
+    yield Section(
         "Reported and measured",
         (verdict(result) + ".", numbers(result), *(f"Interval: {m}." for m in methods)),
     )
     if result.differs:
         told = "Other than the published protocol, and not to be compared with its numbers: "
-        yield _Section("Not the published protocol", (told + "; ".join(result.differs) + ".",))
+        yield Section("Not the published protocol", (told + "; ".join(result.differs) + ".",))
     if result.apart:
-        yield _Section(
+        yield Section(
             "Not compared with the published numbers",
             tuple(f"{text[:1].upper()}{text[1:]}." for text in result.apart),
         )
     if result.cautions:
-        yield _Section(
+        yield Section(
             "To bear in mind", tuple(f"{text[:1].upper()}{text[1:]}." for text in result.cautions)
         )
-    yield _Section("Coverage", (_counts(result),))
+    yield Section("Coverage", (_counts(result),))
+
+
+def failures(result: EvalResult) -> Iterator[Section]:
+    """What could not be scored, if there is any."""
     if result.failures:
         reasons = tuple((r, str(n)) for r, n in result.failures_by_reason.items())
         listed = tuple((f.id, one_line(f.error)) for f in result.failures[:_FAILURES])
         more = len(result.failures) - len(listed)
-        yield _Section(
+        yield Section(
             "Failures by reason",
             (
-                _Table(("reason", "videos"), reasons, ("videos",)),
-                _Table(("video", "what happened"), listed),
+                Table(("reason", "videos"), reasons, ("videos",)),
+                Table(("video", "what happened"), listed),
                 *((f"And {more} more: all are in result.json.",) if more else ()),
             ),
         )
-    measure = "accuracy" if result.metric == "top1" else "average precision"
+
+
+def measure_of(result: EvalResult) -> str:
+    """What is told of each class."""
+    return "accuracy" if result.metric == "top1" else "average precision"
+
+
+def _findings(result: EvalResult) -> Iterator[Section]:
+    measure = measure_of(result)
     shown = tuple(row for row in result.classes if row.value is not None)
     if shown:
         worst_first = tuple(sorted(shown, key=lambda row: (row.value or 0.0, row.index)))
-        yield _Section(f"{measure.capitalize()} of each class", (_Bars(worst_first, measure),))
+        yield Section(f"{measure.capitalize()} of each class", (Classes(worst_first, measure),))
     if result.confusions:
         pairs = tuple((p.label, p.predicted, str(p.videos)) for p in result.confusions)
-        yield _Section(
+        yield Section(
             "Most frequent confusions",
-            (_Table(("class", "taken for", "videos"), pairs, ("videos",)),),
+            (Table(("class", "taken for", "videos"), pairs, ("videos",)),),
         )
     if result.hardest:
         score = "score of its class" if result.metric == "top1" else "average precision"
         rows = tuple(
             (v.id, ", ".join(v.labels), v.predicted, f"{v.score:.4f}") for v in result.hardest
         )
-        yield _Section(
-            "Worst videos", (_Table(("video", "labels", "predicted", score), rows, (score,)),)
+        yield Section(
+            "Worst videos", (Table(("video", "labels", "predicted", score), rows, (score,)),)
         )
-    yield from _circumstances(result)
 
 
-def _circumstances(result: EvalResult) -> Iterator[_Section]:
+def circumstances(result: EvalResult) -> Iterator[Section]:
+    """Protocol, notes, digests, environment."""
     protocol, spec = result.protocol, result.input
     rows = [
         ("views", f"{protocol.num_clips} clips x {protocol.num_crops} crops"),
@@ -178,15 +194,15 @@ def _circumstances(result: EvalResult) -> Iterator[_Section]:
         ("annotation", ", ".join(result.files) or "given in Python"),
         ("part", result.part or "all of it"),
     ]
-    yield _Section("Protocol", (_Table(("", "value"), tuple(rows)),))
+    yield Section("Protocol", (Table(("", "value"), tuple(rows)),))
     if result.notes:
         notes = tuple((note, str(count)) for note, count in result.notes.items())
-        yield _Section("Notes", (_Table(("note", "videos"), notes, ("videos",)),))
+        yield Section("Notes", (Table(("note", "videos"), notes, ("videos",)),))
     digests = (
         ("weights (tensors)", result.weights_digest or "none"),
         ("list of videos", result.videos_digest),
     )
-    yield _Section("Digests", (_Table(("of", "sha256"), digests),))
+    yield Section("Digests", (Table(("of", "sha256"), digests),))
     times = (
         ("in the model", f"{result.model_seconds:.1f}"),
         ("decoding, over all workers", f"{result.decode_seconds:.1f}"),
@@ -202,11 +218,11 @@ def _circumstances(result: EvalResult) -> Iterator[_Section]:
         )
         for session in result.sessions
     )
-    yield _Section(
+    yield Section(
         "Environment",
         (
-            _Table(("seconds", "sum"), times, ("sum",)),
-            _Table(("started", "rank", "device", "batches of", "versions"), sessions),
+            Table(("seconds", "sum"), times, ("sum",)),
+            Table(("started", "rank", "device", "batches of", "versions"), sessions),
         ),
     )
 
@@ -230,82 +246,16 @@ def markdown(result: EvalResult) -> str:
             if isinstance(part, str):
                 lines += [tables.text(part), ""]
             else:
-                shown = part if isinstance(part, _Table) else _ends(part)
+                shown = part if isinstance(part, Table) else _ends(part)
                 lines += [tables.table(shown.columns, shown.rows, right=shown.right), ""]
     return "\n".join(lines)
 
 
-def _ends(bars: _Bars) -> _Table:
+def _ends(bars: Classes) -> Table:
     """The worst and the best classes of many."""
     rows = bars.classes
     if len(rows) > 2 * _CLASSES:
         rows = rows[:_CLASSES] + rows[-_CLASSES:]
     columns = ("class", "videos", f"{bars.measure}, %")
     cells = tuple((row.label, str(row.videos), _percent(row.value)) for row in rows)
-    return _Table(columns, cells, columns[1:])
-
-
-def page(result: EvalResult) -> str:
-    """The report as a page that needs nothing but itself."""
-    content: list[html.Html] = []
-    for section in _sections(result):
-        content.append(html.element("h2", section.title))
-        for part in section.parts:
-            if isinstance(part, str):
-                content.append(html.element("p", part))
-            elif isinstance(part, _Table):
-                content.append(html.table(part.columns, part.rows, right=part.right))
-            else:
-                content.append(_bars(part))
-    return html.page(title(result), *content)
-
-
-_ROW, _LEFT, _WIDTH = 18, 330, 760  # pixels: height of a row, where bars begin, whole width
-
-
-def _bars(bars: _Bars) -> html.Html:
-    """A bar for each class, the worst first."""
-    marks: list[html.Html] = []
-    room = _WIDTH - _LEFT - 110
-    for number, row in enumerate(bars.classes):
-        value, y = row.value or 0.0, number * _ROW
-        title = html.element("title", f"{row.label}: {value:.2f} % of {row.videos} videos")
-        marks += [
-            html.element(
-                "text",
-                _short(row.label),
-                x=_LEFT - 8,
-                y=y + 13,
-                text_anchor="end",
-                fill="var(--text)",
-            ),
-            html.element(
-                "rect", title, x=_LEFT, y=y + 3, width=round(room * value / 100, 1),
-                height=_ROW - 6, fill="#2b6cb0",
-            ),
-            html.element(
-                "text",
-                f"{value:.1f} % ({row.videos})",
-                x=round(_LEFT + room * value / 100, 1) + 6,
-                y=y + 13,
-                fill="var(--faint)",
-            ),
-        ]  # fmt: skip
-    height = len(bars.classes) * _ROW
-    return html.element(
-        "figure",
-        html.element(
-            "svg",
-            *marks,
-            viewBox=f"0 0 {_WIDTH} {height}",
-            width=_WIDTH,
-            role="img",
-            font_size=12,
-            font_family="system-ui, sans-serif",
-        ),
-        html.element("figcaption", f"{bars.measure} in percent (videos), worst first"),
-    )
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= 50 else f"{label[:49]}…"
+    return Table(columns, cells, columns[1:])

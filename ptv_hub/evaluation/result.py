@@ -83,6 +83,28 @@ class HardVideo(Record):
     """Of its class (one label a video), or the average precision of its labels, 0 to 1."""
 
 
+class ConfusionMatrix(Record):
+    """Which classes were taken for which; of many classes those that were confused most."""
+
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    """Videos: a row a class, a column what it was taken for, and a last column for all others."""
+
+
+class Confidence(Record):
+    """Scores within some bounds, and how often what they say is so."""
+
+    low: float
+    """0 to 1, as all but the count; scores reach from here, ``high`` excluded but for 1."""
+    high: float
+    count: int
+    """Of one label a video: videos, each by its best score. Of several: every score."""
+    score: float
+    """The mean of the scores."""
+    right: float
+    """The share of them that is so."""
+
+
 class EvalResult(Record):
     model: str
     dataset: str
@@ -108,6 +130,10 @@ class EvalResult(Record):
     confusions: tuple[Confusion, ...]
     """Of models of one label a video, the most frequent first."""
     hardest: tuple[HardVideo, ...]
+    matrix: ConfusionMatrix | None = None
+    """Of models of one label a video."""
+    reliability: tuple[Confidence, ...] = ()
+    """Bounds that hold scores, from low to high."""
     notes: dict[str, int]
     """What was said of videos as they were read, and of how many."""
     protocol: Protocol

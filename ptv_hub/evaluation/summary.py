@@ -58,6 +58,8 @@ def summarize(collected: Collected) -> EvalResult:
         classes=facts.classes(),
         confusions=facts.confusions(),
         hardest=facts.hardest(),
+        matrix=facts.matrix(),
+        reliability=facts.reliability(),
         notes=dict(told.notes.most_common()),
         protocol=settings.protocol,
         input=entry.input,

@@ -14,6 +14,7 @@ from torch import Tensor
 from ptv_hub.engines.machine import usable_device
 from ptv_hub.errors import UsageError, WrongInput
 from ptv_hub.inference.batching import Outputs, over_views
+from ptv_hub.inference.over_time import ScoresOverTime
 from ptv_hub.inference.transforms import ModelInput
 from ptv_hub.inference.video import Source, open_video
 from ptv_hub.inference.viewing import ProtocolViews
@@ -66,6 +67,18 @@ class Prediction(Record):
     timeline: tuple[Moment, ...] | None = None
     notes: tuple[str, ...] = ()
     """What differs from the published protocol, or was wrong with the file, in words."""
+
+    @property
+    def over_time(self) -> ScoresOverTime:
+        """What a picture shows of it; without a timeline the whole video alone."""
+        moments = self.timeline or ()
+        return ScoresOverTime(
+            labels=tuple(one.label for one in self.predictions),
+            scores=tuple(one.score for one in self.predictions),
+            spans=tuple((moment.start, moment.end) for moment in moments),
+            of_clips=tuple(moment.scores for moment in moments),
+            duration=self.duration,
+        )
 
 
 @dataclass(frozen=True)

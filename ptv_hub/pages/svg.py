@@ -46,29 +46,30 @@ def for_page(svg: bytes, *, kind: str, told: str, marks: Sequence[Mark] = ()) ->
         for child in list(parent):
             if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
                 parent.remove(child)
-    for mark in marks:
-        _gather(root, mark)
+    _gather(root, marks)
     _name_colours(root)
     _drop_names(root)
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _gather(root: ElementTree.Element, mark: Mark) -> None:
-    """Put the parts of a mark together, last and so on top, with its words and its link."""
+def _gather(root: ElementTree.Element, marks: Sequence[Mark]) -> None:
+    """Put the parts of each mark together, last and so on top, with its words and its link."""
     parents = {child: parent for parent in root.iter() for child in parent}
-    parts = [child for child in parents if child.get("id") in mark.parts]
-    if not parts:
-        return
-    group = ElementTree.SubElement(parents[parts[0]], f"{{{_SVG}}}g")
-    group.set("data-name", visible(mark.name))
-    inner = group
-    if mark.href is not None and is_link(mark.href):
-        inner = ElementTree.SubElement(group, f"{{{_SVG}}}a")
-        inner.attrib |= {"href": mark.href, "aria-label": visible(mark.told)}
-    ElementTree.SubElement(inner, f"{{{_SVG}}}title").text = visible(mark.told)
-    for part in parts:
-        parents[part].remove(part)
-        inner.append(part)
+    named = {child.get("id"): child for child in parents}
+    for mark in marks:
+        parts = [named[part] for part in mark.parts if part in named]
+        if not parts:
+            continue
+        group = ElementTree.SubElement(parents[parts[0]], f"{{{_SVG}}}g")
+        group.set("data-name", visible(mark.name))
+        inner = group
+        if mark.href is not None and is_link(mark.href):
+            inner = ElementTree.SubElement(group, f"{{{_SVG}}}a")
+            inner.attrib |= {"href": mark.href, "aria-label": visible(mark.told)}
+        ElementTree.SubElement(inner, f"{{{_SVG}}}title").text = visible(mark.told)
+        for part in parts:
+            parents[part].remove(part)
+            inner.append(part)
 
 
 def _name_colours(root: ElementTree.Element) -> None:

@@ -12,6 +12,7 @@ from ptv_hub.cli import app
 from ptv_hub.errors import MissingExtra, PtvHubError, WriteError
 from ptv_hub.inference import timeline
 from ptv_hub.inference.container import EncodedVideo
+from ptv_hub.pages import figure
 from tests import GOLDEN
 
 VIDEO = str(GOLDEN / "videos" / "short_15fps_1s.mp4")
@@ -59,10 +60,10 @@ def test_a_place_that_cannot_be_written(command, tmp_path, weights, no_work):
 
 
 def test_extras_formats_and_stages(tmp_path, weights, no_work, monkeypatch):
-    def missing() -> None:
-        raise MissingExtra("matplotlib", "plot", needed_for="a PNG of the timeline")
+    def missing(needed_for: str) -> None:
+        raise MissingExtra("matplotlib", "plot", needed_for=needed_for)
 
-    monkeypatch.setattr(timeline, "_matplotlib", missing)
+    monkeypatch.setattr(figure, "require_matplotlib", missing)
     with_weights = ("x3d_xs", VIDEO, "--weights", weights)
     for words in (
         ("predict", *with_weights, "--plot", tmp_path / "a.png"),
