@@ -93,7 +93,17 @@ def evaluate(
     ] = None,
     merge: Annotated[
         list[Path] | None,
-        typer.Option(help="Only join the journals of this folder, and of others, into --out."),
+        typer.Option(
+            help="Only join the journals of this folder, and of others, into --out.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            help="Only hold one run against another over the same videos; --out for a page.",
+            metavar="RUN_A RUN_B",
+        ),
     ] = None,
     strict: Strict = False,
     json: Json = False,
@@ -117,7 +127,13 @@ def evaluate(
         ptv-hub eval --report runs/x3d_l
 
         ptv-hub eval --merge node0 --merge node1 --out joined
+
+        ptv-hub eval --compare runs/before runs/after --out changes
     """
+    if compare is not None:
+        _no_run(name, config, data)
+        _compared(*compare, out, json)
+        return
     if report is not None or merge:
         _no_run(name, config, data)
         result = _reported(report) if report is not None else _merged(merge or [], out)
@@ -179,7 +195,7 @@ def evaluate(
 def _no_run(name: str | None, config: Path | None, data: Path | None) -> None:
     if name is not None or config is not None or data is not None:
         raise UsageError(
-            "--report and --merge need no model and no data: all is in the journals",
+            "--report, --merge and --compare need no model and no data: all is in the journals",
             fix="leave NAME, --config and --data out",
         )
 
@@ -214,6 +230,34 @@ def _merged(folders: list[Path], out: Path | None) -> EvalResult:
     result = merge(folders, out)
     write_report(result, out)
     return result
+
+
+def _compared(first: Path, second: Path, out: Path | None, json: bool) -> None:
+    from ptv_hub.evaluation import comparison_words
+    from ptv_hub.evaluation.comparing import compare
+
+    if out is not None:
+        ready_folder(out)
+    found = compare(first, second)
+    if out is not None:
+        comparison_words.write_comparison(found, out)
+        tell(f"written to {out}: comparison.html, comparison.json")
+    if json:
+        print_json(found)
+        return
+    head = f"{second} against {first}: {comparison_words.verdict(found)}"
+    numbers, worth = comparison_words.numbers(found), comparison_words.tests(found)
+    print_table(numbers.columns, numbers.rows, right=numbers.right, title=head)
+    print_table(worth.columns, worth.rows)
+    for title, videos in (("lost", found.lost), ("gained", found.gained)):
+        side = comparison_words.changed(videos, _CHANGED)
+        more = f", the first {_CHANGED}; --json has all" if len(videos) > _CHANGED else ""
+        if side.rows:
+            name = f"{title}: {len(videos)} videos{more}"
+            print_table(side.columns, side.rows, right=side.right, title=name)
+
+
+_CHANGED = 20  # videos of a side on the terminal
 
 
 def _print_tables(result: EvalResult) -> None:

@@ -25,7 +25,8 @@ _HARDEST = 20
 _MATRIX = 20  # classes
 
 
-def _label(entry: Entry, index: int) -> str:
+def label_of(entry: Entry, index: int) -> str:
+    """A class's name, or its number where it has none."""
     return entry.labels[index] if entry.labels else f"class {index}"
 
 
@@ -66,7 +67,9 @@ class OneLabel:
             return ()
         return tuple(
             Confusion(
-                label=_label(self._entry, true), predicted=_label(self._entry, said), videos=count
+                label=label_of(self._entry, true),
+                predicted=label_of(self._entry, said),
+                videos=count,
             )
             for true, said, count in metrics.confusions(self._scores, self._labels, _PAIRS)
         )
@@ -75,7 +78,7 @@ class OneLabel:
         if not self._items:
             return None
         chosen, counts = metrics.most_confused(self._scores, self._labels, _MATRIX)
-        labels = tuple(_label(self._entry, index) for index in chosen)
+        labels = tuple(label_of(self._entry, index) for index in chosen)
         return ConfusionMatrix(labels=labels, counts=tuple(map(tuple, counts.tolist())))
 
     def reliability(self) -> tuple[Confidence, ...]:
@@ -138,7 +141,7 @@ def _classes(
     return tuple(
         ClassResult(
             index=index,
-            label=_label(entry, index),
+            label=label_of(entry, index),
             videos=int(count),
             value=None if np.isnan(value) else float(value),
         )
@@ -160,8 +163,8 @@ def _hardest(
     return tuple(
         HardVideo(
             id=items[place].id,
-            labels=tuple(_label(entry, index) for index in items[place].labels),
-            predicted=_label(entry, int(scores[place].argmax())),
+            labels=tuple(label_of(entry, index) for index in items[place].labels),
+            predicted=label_of(entry, int(scores[place].argmax())),
             score=float(own[place]),
         )
         for place in order[:_HARDEST]

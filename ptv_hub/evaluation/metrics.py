@@ -175,3 +175,51 @@ def bootstrap_interval(scores: Scores, marks: Marks) -> Interval | None:
     ).confidence_interval
     method = f"bootstrap over videos, {_RESAMPLES} resamples, 95 %"
     return Interval(float(found.low), float(found.high), method)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """McNemar's exact test: the probability that what changes sides does so this unevenly."""
+    from scipy.stats import binomtest
+
+    changed = only_first + only_second
+    return float(binomtest(only_first, changed, 0.5).pvalue) if changed else 1.0
+
+
+def paired_interval(
+    only_first: int, only_second: int, videos: int, resamples: int
+) -> Interval | None:
+    """95 % bootstrap interval of a difference of accuracies over the same videos, points.
+
+    Videos count for the difference by their side alone, so that a resample of them is a draw of
+    how many stand on each. ``None`` for too few videos.
+    """
+    if videos < _FEWEST:
+        return None
+    shares = np.array([only_first, only_second, videos - only_first - only_second]) / videos
+    drawn = np.random.default_rng(0).multinomial(videos, shares, size=resamples)
+    low, high = np.percentile(100 * (drawn[:, 1] - drawn[:, 0]) / videos, [2.5, 97.5])
+    method = f"paired bootstrap over videos, {resamples} resamples, 95 %"
+    return Interval(float(low), float(high), method)
+
+
+def paired_bootstrap(first: Scores, second: Scores, marks: Marks) -> Interval | None:
+    """95 % bootstrap interval of a difference of mAP over the same videos, points."""
+    from scipy.stats import bootstrap
+
+    if len(first) < _FEWEST or not marks.any():
+        return None
+
+    def statistic(rows: NDArray[np.int64]) -> float:
+        values = [mean_average_precision(scores[rows], marks[rows]) for scores in (first, second)]
+        return np.nan if None in values else (values[1] or 0.0) - (values[0] or 0.0)
+
+    found = bootstrap(
+        (np.arange(len(first)),),
+        statistic,
+        n_resamples=_RESAMPLES,
+        vectorized=False,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    method = f"paired bootstrap over videos, {_RESAMPLES} resamples, 95 %"
+    return Interval(float(found.low), float(found.high), method)
