@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from ptv_hub.errors import PtvHubError as PtvHubError
     from ptv_hub.evaluation.loop import evaluate as evaluate
     from ptv_hub.fetching.artifacts import fetch as fetch
+    from ptv_hub.inference.annotated import annotate as annotate
     from ptv_hub.inference.detection import predict_boxes as predict_boxes
     from ptv_hub.inference.features import features as features
     from ptv_hub.inference.predict import predict as predict
     from ptv_hub.inference.speed import bench as bench
     from ptv_hub.inference.transforms import transform as transform
+    from ptv_hub.inference.watching import watch as watch
     from ptv_hub.models.digest import digest as digest
     from ptv_hub.publish.export import export as export
     from ptv_hub.publish.push import push as push
@@ -47,6 +49,7 @@ _HOMES = {
     "ModelName": "zoo.model_names",
     "VideoDataset": "training.video_dataset",
     "PtvHubError": "errors",
+    "annotate": "inference.annotated",
     "bench": "inference.speed",
     "convert": "weights.convert",
     "digest": "models.digest",
@@ -67,6 +70,7 @@ _HOMES = {
     "read_manifest": "zoo.manifest_file",
     "transform": "inference.transforms",
     "verify": "verification.walk",
+    "watch": "inference.watching",
 }
 """Public name -> the room it lives in."""
 

@@ -11,7 +11,7 @@ from ptv_hub import errors
 ROOT = Path(__file__).resolve().parents[1]
 GROUPS = {
     "Models": ("list_models", "entry", "load", "fetch", "optimize", "digest", "identify"),
-    "Videos": ("predict", "predict_boxes", "features", "transform"),
+    "Videos": ("predict", "annotate", "watch", "predict_boxes", "features", "transform"),
     "Checkpoints": ("convert", "verify", "export", "push"),
     "Evaluation and training": ("evaluate", "bench", "finetune", "VideoDataset"),
     "Manifests and configs": ("read_manifest", "from_config"),
@@ -25,6 +25,8 @@ RECORDS = (
     "models.builders.VideoModel",
     "inference.predict.Prediction",
     "inference.features.Features",
+    "inference.annotated.Annotated",
+    "inference.watching.Watched",
     "evaluation.result.EvalResult",
     "weights.convert.Conversion",
 )

@@ -31,6 +31,7 @@ from ptv_hub.cli import (
     recipes,
     train,
     verify,
+    watch,
     weights,
     zoo,
 )
@@ -86,7 +87,7 @@ def _options(
 
 
 FAMILIES = (
-    *(zoo, predict, features, recipes, bench, fetch, cache, weights),
+    *(zoo, predict, watch, features, recipes, bench, fetch, cache, weights),
     *(verify, evaluate, data, train, publish),
 )
 for family in FAMILIES:

@@ -30,11 +30,9 @@ from ptv_hub.cli.options import (
     Weights,
 )
 from ptv_hub.cli.tables import print_json, print_table
-from ptv_hub.cli.talk import tell
 from ptv_hub.cli.videos import Across, DecodingWorkers, Shard, VideoList, VideoRun, across_videos
 from ptv_hub.cli.which_model import asked_with_videos
 from ptv_hub.errors import PtvHubError, UsageError
-from ptv_hub.files import refuse_existing
 
 if TYPE_CHECKING:
     from ptv_hub.cli.boxes import Form
@@ -75,6 +73,20 @@ def predict(
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw the scores over time: FILE.png or FILE.html, of one video."),
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the video with labels and bars over it: FILE.mp4 or FILE.gif, of one video."
+        ),
+    ] = None,
+    stride: Annotated[
+        str | None,
+        typer.Option(
+            help="Of --annotate, from a window's start to the next: 16 (frames), or 0.5s. "
+            "[default: half of the window]",
+            rich_help_panel=ADVANCED,
+        ),
     ] = None,
     overwrite: Overwrite = False,
     boxes: Annotated[
@@ -129,6 +141,8 @@ def predict(
 
         ptv-hub predict slowfast_r50 dancing.mp4 --views 30x1 --plot dancing.html
 
+        ptv-hub predict x3d_m dancing.mp4 --annotate labelled.mp4 --stride 0.5s
+
         ptv-hub predict slow_r50_detection dancing.mp4 --boxes people.csv
 
         ptv-hub predict run/best.pyth dancing.mp4
@@ -136,8 +150,8 @@ def predict(
         ptv-hub predict --config X3D_M.yaml dancing.mp4 TEST.NUM_SPATIAL_CROPS 1
     """
     from ptv_hub.cli.boxes import predict_boxes, refuse_others
+    from ptv_hub.cli.pictures import Pictures
     from ptv_hub.engines.machine import Machine
-    from ptv_hub.inference.timeline import ready_to_draw
 
     if json + jsonl + csv > 1:
         raise UsageError("one format at a time", expected="--json, --jsonl or --csv")
@@ -145,17 +159,15 @@ def predict(
         raise UsageError("--dtype is for a backend", found=dtype, fix="--backend torch")
     if boxes is not None:
         given = {"--views": views, "--timeline": timeline, "--plot": plot, "--backend": backend}
-        refuse_others({**given, "--clip-sampling": clip_sampling, "--jsonl": jsonl, "--out": out})
+        given.update({"--annotate": annotate, "--stride": stride, "--out": out})
+        refuse_others({**given, "--clip-sampling": clip_sampling, "--jsonl": jsonl})
     wanted, words = asked_with_videos(name, videos, config=config, weights=weights)
     if not (words or listed):
         raise UsageError("no video is named", fix="predict NAME VIDEO...")
     going = VideoRun(words, listed)
     share = going.share(workers, shard)
-    if plot is not None and len(going.videos) > 1:
-        raise UsageError("a picture is of one video", found=f"{len(going.videos)} videos")
-    if plot is not None:
-        refuse_existing(plot, overwrite)
-        ready_to_draw(plot)
+    pictures = Pictures(plot, annotate, stride, top_k, threshold, fps, allow_broken, batch_views)
+    pictures.ready(going, overwrite)
     if boxes is not None:
         form: Form = "json" if json else "csv" if csv else "table"
         machine = Machine(device=device, threads=threads)
@@ -175,9 +187,9 @@ def predict(
     for done in going.through(work, out, share):
         assert done.made is not None
         told.add(done.made.result)
-        if plot is not None:
+        for draw in pictures.draw:
             try:
-                _draw(done.made.result, done.video.source, plot, fps, allow_broken)
+                draw(work.model, done.made.result, done.video.source)
             except PtvHubError as error:  # the labels are there all the same
                 going.undrawn(error)
     told.end(going.failures)
@@ -248,17 +260,6 @@ def _work(
         batch_views=where.batch_views,
         across=across_videos(where.across, model),
     )
-
-
-def _draw(
-    done: Prediction, source: str | tuple[str, ...], plot: Path, fps: float | None, broken: bool
-) -> None:
-    from ptv_hub.inference.timeline import draw_timeline
-    from ptv_hub.inference.video import has_no_rate
-
-    rate = fps if has_no_rate(source) else None
-    draw_timeline(done, source, plot, fps=rate, allow_broken=broken)
-    tell(f"wrote {plot}")
 
 
 class _Told:

@@ -25,7 +25,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from ptv_hub.errors import VideoError
-from ptv_hub.inference.frames import Frame, Video, plain
+from ptv_hub.inference.frames import Frame, Shown, Video, plain
 from ptv_hub.inference.streams import choose, open_container
 from ptv_hub.inference.timestamps import Timestamps
 
@@ -42,9 +42,11 @@ _WAIT = (10.0, 60.0)  # seconds: to connect, and between two bytes
 class EncodedVideo(Video):
     """A video file, on disk or in memory."""
 
+    file: Path | bytes
+
     def __init__(self, name: str, file: Path | bytes, allow_broken: bool) -> None:
         self.name = name
-        self._file = file
+        self.file = file
         self._allow_broken = allow_broken
         self._damage: list[str] = []
         self._corrupt: set[int | None] = set()
@@ -54,13 +56,14 @@ class EncodedVideo(Video):
 
     def _scan(self) -> None:
         """Read the time stamps: from the packets where they tell them, else by decoding all."""
-        with open_container(self._file, self.name) as container:
+        with open_container(self.file, self.name) as container:
             stream, chosen = choose(container, self.name)
             if stream.codec_context is None:
                 raise VideoError("no decoder for the video", where=self.name)
             codec = stream.codec_context.name
             start = stream.start_time or 0
             base, stated, count = stream.time_base, stream.duration, stream.frames
+            aspect = stream.sample_aspect_ratio
             packets = [
                 (p.pts, p.is_keyframe, p.is_discard) for p in self._packets(container, stream)
             ]
@@ -94,6 +97,7 @@ class EncodedVideo(Video):
         if getattr(first, "rotation", 0):
             notes.append(f"rotation metadata ({first.rotation} degrees) is not applied")
         self._said = self.notes = tuple(dict.fromkeys(notes))
+        self.shown = _shown(first, aspect)
         self.timestamps = Timestamps.of_stream(
             ticks, base, start=start, stated=stated, damaged=damaged
         )
@@ -101,7 +105,7 @@ class EncodedVideo(Video):
     def _packed(self) -> int:
         """The packets of the stream, with what an edit list cuts away, and empty ones of an AVI."""
         options = {"ignore_editlist": "1"}
-        with open_container(self._file, self.name, options) as container:
+        with open_container(self.file, self.name, options) as container:
             stream, _ = choose(container, self.name)
             avi = container.format.name == "avi"
             try:
@@ -194,7 +198,7 @@ class EncodedVideo(Video):
         Frames that an edit list cuts away go through the decoder, since others build on them,
         which then keeps them back.
         """
-        with open_container(self._file, self.name) as container:
+        with open_container(self.file, self.name) as container:
             stream, _ = choose(container, self.name)
             stream.thread_type = "AUTO"
             if one_thread:
@@ -266,6 +270,11 @@ class EncodedVideo(Video):
             raise VideoError(
                 "the file cannot be read as a video", where=self.name, found=plain(error)
             ) from error
+
+
+def _shown(frame: av.VideoFrame, aspect: Fraction | None) -> Shown:
+    colours = (int(frame.colorspace), int(frame.color_primaries), int(frame.color_trc))
+    return Shown(int(getattr(frame, "rotation", 0)), aspect or Fraction(1), colours)
 
 
 def _jpeg_encoder(width: int, height: int) -> VideoCodecContext:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,6 +26,22 @@ FRAME_RATE = 30
 Charades' owners extracted theirs."""
 
 
+UNSPECIFIED = 2
+"""Of FFmpeg's codes for colours: nothing is said."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a player makes of a file's frames, that no model sees."""
+
+    rotation: int = 0
+    """Degrees, counterclockwise, by which each is turned."""
+    aspect: Fraction = Fraction(1)
+    """Width of a pixel to its height."""
+    colours: tuple[int, int, int] = (UNSPECIFIED, UNSPECIFIED, UNSPECIFIED)
+    """FFmpeg's codes of the matrix, the primaries and the transfer."""
+
+
 class Video(ABC):
     """One video, opened: when its frames are shown, and a way to their pixels.
 
@@ -36,6 +53,9 @@ class Video(ABC):
     timestamps: Timestamps
     notes: tuple[str, ...] = ()
     """What a user should know of how it was read, in words."""
+    shown: Shown = Shown()
+    file: Path | bytes | None = None
+    """The file itself, where there is one: its sound is there."""
 
     @abstractmethod
     def frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, Frame]]:

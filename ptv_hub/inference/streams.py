@@ -26,7 +26,7 @@ _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 @cache
-def _formats() -> str:
+def file_formats() -> str:
     """The formats that are read, as FFmpeg takes their list; it is held to before a file is."""
     names = {name for names in av.formats_available for name in names.split(",")}
     return ",".join(sorted(names - _ELSEWHERE))
@@ -44,7 +44,7 @@ def open_container(
         av.error.FFmpegError, OSError: it cannot be read.
     """
     source = io.BytesIO(file) if isinstance(file, bytes) else str(file.resolve())
-    options = {**(more or {}), "protocol_whitelist": "file", "format_whitelist": _formats()}
+    options = {**(more or {}), "protocol_whitelist": "file", "format_whitelist": file_formats()}
     try:
         # Not ``options``, which are each stream's, too: PyAV before 18 then crashes on streams
         # that are only found while reading, as those of FLV are.

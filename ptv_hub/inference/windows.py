@@ -24,7 +24,7 @@ from ptv_hub.inference.views import (
     spread,
     uniform_indices,
 )
-from ptv_hub.zoo.input_spec import InputSpec, SegmentSampling
+from ptv_hub.zoo.input_spec import InputSpec, SecondsSampling, SegmentSampling
 from ptv_hub.zoo.records import Record
 
 Last = Literal["back", "drop", "pad", "whole"]
@@ -160,8 +160,7 @@ def plan_windows(
     if not timestamps.pts:
         raise VideoError("the video has no frame")
     line = frame_line(timestamps, spec, windows.fps)
-    length = _length(spec, windows, line)
-    stride = length if windows.stride is None else parse_length(windows.stride).time(line.rate)
+    length, stride = _lengths(spec, windows, line.rate, own=isinstance(line, OwnTimes))
     choose, pad = _CHOICES[windows.choice], windows.last in ("pad", "whole")
     clips, held = [], 0
     for index, start in enumerate(spans_of(line.end, length, stride, windows.last)):
@@ -200,21 +199,48 @@ def spans_of(end: Fraction, length: Fraction, stride: Fraction, last: Last) -> l
     return starts
 
 
-def _length(spec: InputSpec, windows: Windows, line: FrameLine) -> Fraction:
+def window_lengths(spec: InputSpec, windows: Windows) -> tuple[Fraction, Fraction]:
+    """Length and stride in seconds, of a video whose end nobody knows yet, and not resampled.
+
+    Raises:
+        UsageError: as ``plan_windows``.
+    """
+    own = isinstance(spec.sampling, SecondsSampling)
+    rate = spec.target_fps if isinstance(spec.sampling, SecondsSampling) else spec.sampling.fps
+    return _lengths(spec, windows, Fraction(rate), own=own)
+
+
+def frames_of_window(
+    timestamps: Timestamps, spec: InputSpec, windows: Windows, start: Fraction, length: Fraction
+) -> Sequence[int]:
+    """Which of the frames the model takes of one window; there is one at least."""
+    line = frame_line(timestamps, spec, windows.fps)
+    places, _ = line.places(start, start + length)
+    return _CHOICES[windows.choice](places, spec, line)
+
+
+def _lengths(
+    spec: InputSpec, windows: Windows, rate: Fraction, *, own: bool
+) -> tuple[Fraction, Fraction]:
+    length = _length(spec, windows, rate, own=own)
+    stride = length if windows.stride is None else parse_length(windows.stride).time(rate)
+    return length, stride
+
+
+def _length(spec: InputSpec, windows: Windows, rate: Fraction, *, own: bool) -> Fraction:
     """Of a window, in seconds. As long as the published clip is the published clip, with the
     rounding of its length, a float, that the reference has."""
     published = None if spec.clip_seconds is None else Fraction(spec.clip_seconds)
-    own = isinstance(line, OwnTimes)
     if windows.window is None:
         if windows.choice == "consecutive":
-            return spec.num_frames / line.rate
+            return spec.num_frames / rate
         if published is None:
             raise UsageError(
                 "this model sees the whole video in one clip",
                 fix="say how long a window is: window=64, or '2s'",
             )
-        return published if own else round(published * line.rate) / line.rate
-    length = parse_length(windows.window, "window").time(line.rate)
+        return published if own else round(published * rate) / rate
+    length = parse_length(windows.window, "window").time(rate)
     if own and published is not None and abs(length - published) < _NOTHING:
         return published
     return length

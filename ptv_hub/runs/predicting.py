@@ -41,7 +41,7 @@ class Predicting(Work):
     ) -> None:
         """``told``: scores -> what is said of them; ``asked``: what that depends on, in words.
         The others: as of ``Extracting``."""
-        self._model, self._protocol, self._told, self._out = model, protocol, told, out
+        self.model, self._protocol, self._told, self._out = model, protocol, told, out
         self._batch, self._across = batch_views, across
         viewing = ProtocolViews(model.entry.input, protocol)
         self.reading = Reading(viewing, fps, allow_broken, content=out is not None)
@@ -63,15 +63,15 @@ class Predicting(Work):
 
     def batches(self) -> ViewBatches:
         return ViewBatches(
-            scores_of(self._model),
-            self._model.entry.input,
-            device_of(self._model),
+            scores_of(self.model),
+            self.model.entry.input,
+            device_of(self.model),
             self._batch,
             across=self._across,
         )
 
     def attached(self) -> AbstractContextManager[object]:
-        return activated(self._model, self._protocol.activation)
+        return activated(self.model, self._protocol.activation)
 
     def made(self, name: str, outcome: Outcome) -> Made:
         end = outcome.end
