@@ -11,7 +11,7 @@ VENV_OLDEST ?= $(VENV)-oldest
 OLDEST := tests/test_dependencies.py tests/test_files.py tests/zoo tests/weights/test_layouts.py \
   tests/inference/test_video.py tests/inference/test_streams.py tests/cli/test_commands.py
 
-.PHONY: help demo test docs package test-oldest test-slow test-browser test-ray browser fuzz lint format generate clean
+.PHONY: help demo test docs package test-oldest test-app test-slow test-browser test-ray browser fuzz lint format generate clean
 
 help:
 	@echo "make demo       set up and show a small trained model at work, offline, into demo/"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-oldest  quick tests with the oldest versions that are allowed, torch 2.6 among them"
 	@echo "make test-browser  the zoo's pages in headless Chromium"
 	@echo "make test-ray   the example on Ray Data, on a cluster of two workers here"
+	@echo "make test-app   the example app in headless Chromium"
 	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
 	@echo "make fuzz TIME=600  what reads strangers' bytes, for so many seconds, with atheris"
 	@echo "make package    sdist and wheel, checked, installed in new environments and used there"
@@ -82,7 +83,14 @@ package:
 	$(VENV)-package/bin/python tools/package.py
 
 # The zoo's pages in headless Chromium, which is installed if it is not there (Debian, Ubuntu).
-test-browser: $(BIN)/.dev browser
+test-# Gradio pins versions of what others need too: an environment of its own.
+test-app:
+	command -v chromedriver || { apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; }
+	@test -x $(VENV)-app/bin/python || $(PYTHON) -m venv $(VENV)-app
+	@$(VENV)-app/bin/python -m pip install --quiet --disable-pip-version-check -e '.[app]' pytest selenium
+	$(VENV)-app/bin/python -m pytest -m slow tests/examples --noconftest
+
+browser: $(BIN)/.dev browser
 	$(BIN)/python -m pytest -m slow tests/publish/test_site.py
 
 # Ray Data brings much that nothing else here needs: it has an environment of its own.

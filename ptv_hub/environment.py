@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 EXTRAS = {
+    "app": ("gradio",),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("openvino",),
     "parquet": ("pyarrow",),
