@@ -17,6 +17,7 @@ EXTRAS = {
     "app": ("gradio",),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("openvino",),
+    "pandas": ("pandas",),
     "parquet": ("pyarrow",),
     "plot": ("matplotlib",),
     "ray": ("ray",),

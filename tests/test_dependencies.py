@@ -20,7 +20,8 @@ else:
 DISTRIBUTIONS = {
     **{name: name for name in ("av", "filelock", "fvcore", "jinja2", "lightning", "matplotlib")},
     "numpy": "numpy",
-    **{name: name for name in ("onnx", "onnxruntime", "openvino", "pyarrow", "pydantic")},
+    "pydantic": "pydantic",
+    **{name: name for name in ("onnx", "onnxruntime", "openvino", "pandas", "pyarrow")},
     **{name: name for name in ("pytorchvideo", "requests", "rich", "safetensors", "scipy")},
     **{name: name for name in ("tomli", "torch", "torchvision", "tqdm", "typer", "urllib3")},
     "PIL": "pillow",

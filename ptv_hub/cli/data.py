@@ -156,7 +156,7 @@ def _cores(workers: int | None) -> int:
 
 
 def _bar(total: int) -> Any:
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     return tqdm(total=total, unit="video", dynamic_ncols=True)
 

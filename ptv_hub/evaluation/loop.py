@@ -241,7 +241,7 @@ def _facts(model: object, batch_views: int, workers: int) -> dict[str, Any]:
 def _bar(
     listing: Listing, known: dict[str, bool], queue: shards.Queue, progress: bool
 ) -> Iterator[Any]:
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     with tqdm(
         total=len(listing.items),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from ptv_hub.evaluation import report
+from ptv_hub.evaluation import interval, report
 from ptv_hub.evaluation.result import Confidence, ConfusionMatrix, EvalResult
 from ptv_hub.pages import figure
 from ptv_hub.pages.figure import Drawn, Size
@@ -14,42 +14,7 @@ from ptv_hub.text import visible
 from ptv_hub.zoo.facts import METRICS
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-def headline(result: EvalResult, size: Size) -> Figure:
-    """The measured number on a line, with its interval, and the published one."""
-    row = report.headline(result)
-    made, axes = figure.empty(size, left=24, right=24, top=44)
-    known = [v for v in (row.measured, row.published, row.low, row.high) if v is not None]
-    low, high = (min(known), max(known)) if known else (0.0, 100.0)
-    room = max(0.35 * (high - low), 1.0)
-    limits = max(0.0, low - room), min(100.0, high + room)
-    axes.set(xlim=limits, ylim=(0, 1), yticks=[])
-    axes.set_xlabel(f"{METRICS[row.metric]}, %")
-    axes.spines["left"].set_visible(False)
-    axes.grid(axis="y", visible=False)
-    if row.low is not None and row.high is not None:
-        bar: Any = {"linewidth": 10, "solid_capstyle": "butt"}
-        axes.plot([row.low, row.high], [0.5, 0.5], color=series(0), alpha=0.3, **bar)
-    if row.measured is not None:
-        axes.plot([row.measured], [0.5], "o", color=series(0), markersize=13)
-        _say(axes, row.measured, limits, f"measured {row.measured:.2f}", over=22)
-    if row.published is not None:
-        axes.plot([row.published], [0.5], "D", color=series(1), markersize=9)
-        _say(axes, row.published, limits, f"published {row.published:.2f}", over=4)
-    return made
-
-
-def _say(axes: Axes, at: float, limits: tuple[float, float], words: str, *, over: float) -> None:
-    """Words so many pixels above the axes, over a place, and a line down to it."""
-    share = (at - limits[0]) / (limits[1] - limits[0])
-    across = "left" if share < 0.3 else "right" if share > 0.7 else "center"
-    axes.axvline(at, 0.5, 1, color=colours()["faint"], linewidth=0.8)
-    axes.annotate(
-        words, (at, 1), (0, over), textcoords="offset points", ha=across, va="bottom", fontsize=12
-    )
 
 
 def confusion(matrix: ConfusionMatrix, size: Size) -> Figure:
@@ -106,8 +71,10 @@ def calibration_error(found: tuple[Confidence, ...]) -> float | None:
 
 
 def headline_picture(result: EvalResult) -> Drawn:
+    row = report.headline(result)
+    name, within = METRICS[row.metric], (row.low, row.high)
     return figure.drawn(
-        lambda size: headline(result, size),
+        lambda size: interval.plot(name, row.measured, row.published, within, size),
         Size(760, 150),
         Size(figure.PHONE, 150, narrow=True),
         name="headline",

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+from ptv_hub.evaluation import interval
+from ptv_hub.pages import figure, notebook
+from ptv_hub.zoo.facts import METRICS
 from ptv_hub.zoo.input_spec import InputSpec, Protocol
 from ptv_hub.zoo.records import Record
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
 
 
 class Metrics(Record):
@@ -157,6 +165,63 @@ class EvalResult(Record):
     def apart(self) -> tuple[str, ...]:
         """Why numbers measured by the published protocol are not compared with the published."""
         return tuple(why for why in (self.unknown_list, self.unknown_weights) if why is not None)
+
+    def _headline(self) -> Comparison | None:
+        return next((row for row in self.comparisons if row.metric == self.metric), None)
+
+    def __repr__(self) -> str:
+        value = getattr(self.metrics, self.metric)
+        said = "no number" if value is None else f"{METRICS[self.metric]} {value:.2f}"
+        counts = f"{self.counts.scored} of {self.counts.listed} videos"
+        return f"<EvalResult {self.model} on {self.dataset}: {said} over {counts}>"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for row in self.comparisons:
+            values = (row.measured, row.published, row.low, row.high)
+            told = ["-" if value is None else f"{value:.2f}" for value in values]
+            within = "-" if row.low is None else f"{told[2]} to {told[3]}"
+            rows.append((METRICS[row.metric], told[0], within, told[1]))
+        counts = self.counts
+        said = f"{counts.scored} of {counts.listed} videos scored, {counts.failed} failed"
+        return notebook.table(
+            f"{self.model} on {self.dataset}",
+            rows,
+            columns=("", "measured, %", "95 % interval", "published, %"),
+            notes=(said, *self.differs, *self.apart, *self.cautions),
+        )
+
+    def plot(self) -> Figure:
+        """The headline number with its interval, and the published one.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+        """
+        row, measured = self._headline(), getattr(self.metrics, self.metric)
+        published, within = (row.published, (row.low, row.high)) if row else (None, (None, None))
+        name = METRICS[self.metric]
+        return figure.figure_of(
+            lambda size: interval.plot(name, measured, published, within, size),
+            figure.Size(760, 150),
+        )
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row a class.
+
+        Columns: ``index``; ``label``; ``videos``, scored ones that have it; ``value``, its accuracy
+        or average precision in percent, NaN where no video has it.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        columns: dict[str, Sequence[object]] = {
+            name: [getattr(one, name) for one in self.classes]
+            for name in ("index", "label", "videos")
+        }
+        values = [float("nan") if one.value is None else one.value for one in self.classes]
+        return notebook.data_frame({**columns, "value": values})
 
     @property
     def failed(self) -> bool:

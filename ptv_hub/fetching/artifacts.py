@@ -319,7 +319,7 @@ def _bar(what: str, progress: bool) -> Iterator[Report | None]:
     if not progress:
         yield None
         return
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     bar: tqdm[NoReturn] | None = None
 

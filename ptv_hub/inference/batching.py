@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from ptv_hub.inference.frames import Video
 from ptv_hub.inference.transforms import ModelInput, pack
@@ -157,13 +158,18 @@ def over_views(
     batch_views: int,
     *,
     plan: ViewPlan | None = None,
+    progress: bool = False,
 ) -> dict[str, Tensor]:
-    """What a function of the model gives for every view of a video: float32, (views, ...)."""
+    """What a function of the model gives for every view of a video: float32, (views, ...).
+
+    ``progress``: show a bar on stderr, or in a notebook, clip by clip.
+    """
     plan = plan or viewing.plan(video.timestamps)
     few, order = distinct(plan)
     views = ViewBatches(function, viewing.spec, device_of(model), batch_views).video()
     with torch.inference_mode():
-        for clip in viewing.views(video, few):
+        clips = viewing.views(video, few)
+        for clip in tqdm(clips, total=len(few.clips), unit="clip", disable=not progress):
             views.add(clip.views)
         return views.result(order, plan.num_crops)
 

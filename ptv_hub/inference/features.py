@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ptv_hub.errors import UsageError
+from ptv_hub.inference import similarity
 from ptv_hub.inference.batching import over_views
 from ptv_hub.inference.frames import Video
 from ptv_hub.inference.outputs import EMBEDDING, MAPS, Extractor, channels_of, checked_outputs
@@ -19,10 +22,16 @@ from ptv_hub.inference.viewing import ProtocolViews, Viewing, WindowViews
 from ptv_hub.inference.views import ViewPlan
 from ptv_hub.inference.windows import WindowPlan, Windows, asked_windows
 from ptv_hub.models.builders import ActionModel
+from ptv_hub.pages import figure, notebook
+from ptv_hub.text import visible
 from ptv_hub.zoo.entry import Entry
 
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Features:
     """What a model makes of each clip, or window, of one video: a row each."""
 
@@ -60,6 +69,46 @@ class Features:
         """Of each row, seconds."""
         return tuple((a + b) / 2 for a, b in zip(self.start, self.end, strict=True))
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {tuple(made.shape)}" for name, made in self.outputs.items())
+        name = visible(Path(self.video).name)
+        return f"<Features {name}: {shapes} ({self.model}, {self.views})>"
+
+    def _repr_html_(self) -> str:
+        return notebook.table(
+            Path(self.video).name,
+            [(name, " x ".join(map(str, made.shape))) for name, made in self.outputs.items()],
+            columns=("output", "shape"),
+            notes=(f"{self.model}, {self.views}, {self.duration:.2f} s", *self.notes),
+        )
+
+    def plot(self) -> Figure:
+        """How alike the rows are, by the first output: cosine similarity over time.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+        """
+        size = figure.Size(520, 420)
+        return figure.figure_of(lambda wide: similarity.plot(self.values, self.centre, wide), size)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row a clip or window.
+
+        Columns: ``start`` and ``end`` in seconds, then of each pooled output a column a channel:
+        ``embedding_0``, ``embedding_1`` and so on. Maps have no columns.
+
+        Raises:
+            UsageError: there are maps alone.
+            MissingExtra: pandas is not installed.
+        """
+        pooled = {name: made for name, made in self.outputs.items() if made.ndim == 2}
+        if not pooled:
+            raise UsageError("maps are no table", found=", ".join(self.outputs), fix="pool=True")
+        columns: dict[str, Sequence[object]] = {"start": self.start, "end": self.end}
+        for name, made in pooled.items():
+            columns |= {f"{name}_{n}": column for n, column in enumerate(made.T.numpy())}
+        return notebook.data_frame(columns)
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -93,6 +142,7 @@ def features(
     allow_broken: bool = False,
     batch_views: int = 1,
     device: str | torch.device | None = None,
+    progress: bool = False,
 ) -> Features:
     """The features of a video: of dense windows, or of every clip of the published protocol.
 
@@ -113,7 +163,8 @@ def features(
             ``scores``. The embedding if not given.
         stage, pool: one stage in place of ``take``; ``pool=False`` is its maps.
         views: clips x crops of the protocol, where no window is asked for.
-        weights, any_weights, clip_sampling, allow_broken, batch_views, device: as for ``predict``.
+        weights, any_weights, clip_sampling, allow_broken, batch_views, device, progress: as
+            for ``predict``.
 
     Raises:
         UnknownName: the model has no such output.
@@ -130,7 +181,7 @@ def features(
     if windows is not None and not has_no_rate(video):
         own = None  # the windows' own affair
     with open_video(video, fps=own, allow_broken=allow_broken) as opened:
-        return _extracted(net, opened, wish, batch_views)
+        return _extracted(net, opened, wish, batch_views, progress)
 
 
 def _taken(take: str | Sequence[str], stage: str | None, pool: bool) -> tuple[str, ...]:
@@ -143,10 +194,14 @@ def _taken(take: str | Sequence[str], stage: str | None, pool: bool) -> tuple[st
     return (*taken, stage if pool else f"{stage}{MAPS}")
 
 
-def _extracted(net: ActionModel, video: Video, wish: Wish, batch_views: int) -> Features:
+def _extracted(
+    net: ActionModel, video: Video, wish: Wish, batch_views: int, progress: bool
+) -> Features:
     plan = wish.viewing.plan(video.timestamps)
     with Extractor(net, wish.outputs).attached() as extract:
-        of_views = over_views(extract, net, video, wish.viewing, batch_views, plan=plan)
+        of_views = over_views(
+            extract, net, video, wish.viewing, batch_views, plan=plan, progress=progress
+        )
     notes = (*said_of_weights(net), *video.notes)
     return features_of(wish, video.name, of_views, plan, float(video.timestamps.duration), notes)
 

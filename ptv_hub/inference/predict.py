@@ -14,7 +14,9 @@ from torch import Tensor
 from ptv_hub.engines.machine import usable_device
 from ptv_hub.errors import UsageError, WrongInput
 from ptv_hub.inference.batching import Outputs, over_views
-from ptv_hub.inference.over_time import ScoresOverTime
+from ptv_hub.inference.prediction import ClassScore as ClassScore
+from ptv_hub.inference.prediction import Moment as Moment
+from ptv_hub.inference.prediction import Prediction as Prediction
 from ptv_hub.inference.transforms import ModelInput
 from ptv_hub.inference.video import Source, open_video
 from ptv_hub.inference.viewing import ProtocolViews
@@ -23,62 +25,9 @@ from ptv_hub.models.builders import ActionModel, activated
 from ptv_hub.weights.load import load
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.input_spec import Protocol
-from ptv_hub.zoo.records import Record
 
 SCORES = "scores"
 """Name of what predictions are made from, among what is taken of a model."""
-
-
-class ClassScore(Record):
-    """One class and its score: a probability, after softmax or sigmoid."""
-
-    label: str
-    index: int
-    score: float
-
-
-class Moment(Record):
-    """What one clip alone says, over its crops."""
-
-    start: float
-    """Seconds from the beginning of the video."""
-    end: float
-    predictions: tuple[ClassScore, ...]
-    """The clip's own best classes, best first."""
-    scores: tuple[float, ...]
-    """The clip's scores of the classes of ``Prediction.predictions``, in their order."""
-
-
-class Prediction(Record):
-    """What a model says of one video, and how it was asked."""
-
-    video: str
-    model: str
-    dataset: str
-    predictions: tuple[ClassScore, ...]
-    """Best first."""
-    views: str
-    """Clips x crops."""
-    clip_sampling: str
-    activation: str
-    ensemble: str
-    duration: float
-    """Seconds."""
-    timeline: tuple[Moment, ...] | None = None
-    notes: tuple[str, ...] = ()
-    """What differs from the published protocol, or was wrong with the file, in words."""
-
-    @property
-    def over_time(self) -> ScoresOverTime:
-        """What a picture shows of it; without a timeline the whole video alone."""
-        moments = self.timeline or ()
-        return ScoresOverTime(
-            labels=tuple(one.label for one in self.predictions),
-            scores=tuple(one.score for one in self.predictions),
-            spans=tuple((moment.start, moment.end) for moment in moments),
-            of_clips=tuple(moment.scores for moment in moments),
-            duration=self.duration,
-        )
 
 
 @dataclass(frozen=True)
@@ -109,6 +58,7 @@ def predict(
     allow_broken: bool = False,
     batch_views: int = 1,
     device: str | torch.device | None = None,
+    progress: bool = False,
 ) -> Prediction:
     """The best classes of a video.
 
@@ -126,6 +76,7 @@ def predict(
         batch_views: views that go through the model at once; more is for GPUs, and takes more
             memory.
         device: where it runs, as for ``load``; of a name ``"auto"``, a model stays where it is.
+        progress: show a bar on stderr, or in a notebook, clip by clip.
 
     Raises:
         VideoError: the video cannot be read, or a clip of it has no frame.
@@ -137,7 +88,13 @@ def predict(
     protocol = protocol_for(net.entry, views, clip_sampling)
     told = Telling(net.entry, protocol, top_k, threshold, said_of_weights(net))
     found = score_video(
-        net, video, told.protocol, fps=fps, allow_broken=allow_broken, batch_views=batch_views
+        net,
+        video,
+        told.protocol,
+        fps=fps,
+        allow_broken=allow_broken,
+        batch_views=batch_views,
+        progress=progress,
     )
     return told.of(found, timeline=timeline)
 
@@ -249,6 +206,7 @@ def score_video(
     fps: float | None = None,
     allow_broken: bool = False,
     batch_views: int = 1,
+    progress: bool = False,
 ) -> VideoScores:
     """The scores of every view of a video, by the protocol's activation; nothing is ensembled.
 
@@ -261,7 +219,9 @@ def score_video(
     ):
         viewing = ProtocolViews(model.entry.input, protocol)
         plan = viewing.plan(opened.timestamps)
-        found = over_views(scores_of(model), model, opened, viewing, batch_views, plan=plan)
+        found = over_views(
+            scores_of(model), model, opened, viewing, batch_views, plan=plan, progress=progress
+        )
         duration = float(opened.timestamps.duration)
         notes = (*opened.notes, *plan.notes)
         return VideoScores(

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ptv_hub.errors import MissingExtra
@@ -94,12 +95,25 @@ def empty(
     size: Size, *, left: float = 54, right: float = 14, top: float = 12, bottom: float = 46
 ) -> tuple[Figure, Axes]:
     """A figure of one pair of axes with margins of so many pixels. Within ``styled``."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(size.width / 72, size.height / 72))
+    figure = _figure_class()(figsize=(size.width / 72, size.height / 72))
     across, up = size.width - left - right, size.height - top - bottom
     place = (left / size.width, bottom / size.height, across / size.width, up / size.height)
     return figure, figure.add_axes(place)
+
+
+@cache
+def _figure_class() -> type[Figure]:
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        """A figure that a notebook shows, whatever backend it has."""
+
+        def _repr_png_(self) -> bytes:
+            file = io.BytesIO()
+            self.savefig(file, format="png", dpi=144)
+            return file.getvalue()
+
+    return ShownFigure
 
 
 def figure_of(draw: Callable[[Size], Figure], size: Size) -> Figure:

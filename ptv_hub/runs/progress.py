@@ -17,7 +17,7 @@ class Progress:
         self._bar: Any = None
 
     def __enter__(self) -> Progress:
-        from tqdm import tqdm
+        from tqdm.auto import tqdm
 
         self._bar = tqdm(
             total=self._total,

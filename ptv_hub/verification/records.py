@@ -7,6 +7,8 @@ from typing import Literal, get_args
 
 from pydantic import computed_field
 
+from ptv_hub.pages import notebook
+from ptv_hub.text import visible
 from ptv_hub.zoo.records import Record
 
 Level = Literal["spec", "file", "keys", "tensors", "numbers", "behaviour", "accuracy"]
@@ -89,6 +91,20 @@ class VerifyReport(Record):
             verb = phrase if len(levels) == 1 else phrase.replace("holds", "hold", 1)
             parts.append(f"{', '.join(levels)}: {verb}")
         return "; ".join(parts)
+
+    def __repr__(self) -> str:
+        return visible(f"<VerifyReport {self.name}: {self.claim}>")
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (c.level, c.name, c.expected or "-", c.found or "-", c.verdict) for c in self.checks
+        ]
+        columns = ("level", "check", "expected", "found", "verdict")
+        return notebook.table(
+            f"{self.name} ({self.dataset})", rows, columns=columns, notes=(self.claim,)
+        )
 
     def checks_of(self, level: Level) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if check.level == level)

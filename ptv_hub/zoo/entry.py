@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from ptv_hub.text import visible
 from ptv_hub.zoo.builder_specs import POOLINGS, BuilderSpec, HeadSpec
 from ptv_hub.zoo.input_spec import InputSpec, Protocol
 from ptv_hub.zoo.names import Below, Line, Name
@@ -242,6 +243,30 @@ class Entry(EntryRow):
     def frames(self) -> str:
         """Frame length x sample rate, as in the table: ``8x8``."""
         return f"{self.frame_length}x{self.sample_rate}"
+
+    def __repr__(self) -> str:
+        words = f"{self.arch} {self.depth} {self.frames}, {self.dataset}"
+        return visible(f"<Entry {self.name}: {words}>")
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        from ptv_hub.pages import notebook  # the rooms of every start have no need of it
+
+        spec, published = self.input, self.published
+        accuracy = getattr(published, self.protocol.metric, None)
+        costs = (None, None) if published is None else published.printed
+        rows = [
+            ("model", f"{self.arch} {self.depth} {self.frames}"),
+            ("trained for", f"{self.dataset} ({self.num_classes} classes)"),
+            ("input", f"{spec.num_frames} frames of {spec.crop_size} x {spec.crop_size} pixels"),
+            ("views", f"{self.protocol.num_clips} clips x {self.protocol.num_crops} crops"),
+            (f"{self.protocol.metric}, % as published", f"{accuracy:.2f}" if accuracy else "-"),
+            ("GFLOPs of one view", costs[0] or "-"),
+            ("parameters, millions", costs[1] or "-"),
+            ("licence of the weights", self.license.weights or "not stated"),
+        ]
+        return notebook.table(self.name, rows)
 
     @model_validator(mode="after")
     def _labels(self) -> Self:
