@@ -11,7 +11,7 @@ VENV_OLDEST ?= $(VENV)-oldest
 OLDEST := tests/test_dependencies.py tests/test_files.py tests/zoo tests/weights/test_layouts.py \
   tests/inference/test_video.py tests/inference/test_streams.py tests/cli/test_commands.py
 
-.PHONY: help demo test docs package test-oldest test-app test-slow test-browser test-ray browser fuzz lint format generate clean
+.PHONY: help demo test docs package test-oldest test-app test-slow test-browser test-ray test-transformers browser fuzz lint format generate clean
 
 help:
 	@echo "make demo       set up and show a small trained model at work, offline, into demo/"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-browser  the zoo's pages in headless Chromium"
 	@echo "make test-ray   the example on Ray Data, on a cluster of two workers here"
 	@echo "make test-app   the example app in headless Chromium"
+	@echo "make test-transformers  pushed models in transformers: its own environment (6 GB)"
 	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
 	@echo "make fuzz TIME=600  what reads strangers' bytes, for so many seconds, with atheris"
 	@echo "make package    sdist and wheel, checked, installed in new environments and used there"
@@ -98,6 +99,12 @@ test-ray: $(BIN)/.dev
 	@test -x $(VENV)-ray/bin/python || $(PYTHON) -m venv $(VENV)-ray
 	@$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray]'
 	RAY_USAGE_STATS_ENABLED=0 $(VENV)-ray/bin/python -m pytest -m slow -k ray tests/runs
+
+# transformers brings much that nothing else here needs: it has an environment of its own.
+test-transformers: $(BIN)/.dev
+	@test -x $(VENV)-transformers/bin/python || $(PYTHON) -m venv $(VENV)-transformers
+	@$(VENV)-transformers/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,transformers]'
+	OMP_NUM_THREADS=1 $(VENV)-transformers/bin/python -m pytest -m slow tests/publish/test_transformers.py
 
 browser: $(BIN)/.dev
 	command -v chromedriver || { apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; }

@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from ptv_hub.inference.speed import bench as bench
     from ptv_hub.inference.transforms import transform as transform
     from ptv_hub.inference.watching import watch as watch
+    from ptv_hub.models.builders import VideoModel as VideoModel
     from ptv_hub.models.digest import digest as digest
     from ptv_hub.publish.export import export as export
     from ptv_hub.publish.push import push as push
+    from ptv_hub.publish.saved import save as save
+    from ptv_hub.publish.upload import Pushed as Pushed
     from ptv_hub.training.finetune import finetune as finetune
     from ptv_hub.training.video_dataset import VideoDataset as VideoDataset
     from ptv_hub.verification.walk import verify as verify
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from ptv_hub.weights.identify import identify as identify
     from ptv_hub.weights.load import load as load
     from ptv_hub.weights.named import entry as entry
+    from ptv_hub.weights.named import hub_address as hub_address
     from ptv_hub.zoo.manifest import list_models as list_models
     from ptv_hub.zoo.manifest_file import read_manifest as read_manifest
     from ptv_hub.zoo.model_names import ModelName as ModelName
@@ -47,9 +51,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ModelName": "zoo.model_names",
+    "Pushed": "publish.upload",
     "VideoDataset": "training.video_dataset",
     "PtvHubError": "errors",
     "annotate": "inference.annotated",
+    "VideoModel": "models.builders",
     "bench": "inference.speed",
     "convert": "weights.convert",
     "digest": "models.digest",
@@ -60,6 +66,7 @@ _HOMES = {
     "fetch": "fetching.artifacts",
     "finetune": "training.finetune",
     "from_config": "zoo.pyslowfast",
+    "hub_address": "weights.named",
     "identify": "weights.identify",
     "list_models": "zoo.manifest",
     "load": "weights.load",
@@ -68,6 +75,7 @@ _HOMES = {
     "predict_boxes": "inference.detection",
     "push": "publish.push",
     "read_manifest": "zoo.manifest_file",
+    "save": "publish.saved",
     "transform": "inference.transforms",
     "verify": "verification.walk",
     "watch": "inference.watching",

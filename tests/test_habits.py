@@ -19,8 +19,9 @@ def test_the_page_runs(tmp_path, monkeypatch):
     motion.write_all(tmp_path / "motion", train=2, val=1)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    sections = [blocks(name) for name in ("timm", "torchvision", "Lightning, and plain loops")]
-    assert [len(found) for found in sections] == [2, 1, 1]
+    headings = ("timm", "torchvision", "Lightning, and plain loops", "Hugging Face")
+    sections = [blocks(name) for name in headings]
+    assert [len(found) for found in sections] == [2, 1, 1, 1]
     for block in (one for found in sections for one in found):
         # The workers of the page's loader are forked: what it holds need not be importable.
         exec(compile(block, "docs/habits.md", "exec"), names)

@@ -20,6 +20,7 @@ from ptv_hub.errors import UnknownName, UsageError
 from ptv_hub.models.architectures import made
 from ptv_hub.models.boxes import checked_boxes
 from ptv_hub.models.heads import new_classifier
+from ptv_hub.models.hub_habits import HubHabits
 from ptv_hub.models.inputs import checked_clip, wrong_input
 from ptv_hub.models.plain import FullPrecision
 from ptv_hub.models.roads import Pathways
@@ -66,7 +67,7 @@ def activated(model: ActionModel, activation: Activation | None) -> Iterator[Non
         model.activation = before
 
 
-class VideoModel(TimmHabits, FullPrecision):
+class VideoModel(HubHabits, TimmHabits, FullPrecision):
     """A model of the zoo; its ``state_dict()`` has the official keys (``blocks.0...``).
 
     Called with one clip, float, shape (B, 3, T, H, W), or, of a model with two pathways,

@@ -20,10 +20,13 @@ from ptv_hub.errors import CheckpointError, DataError, FetchError, PtvHubError, 
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.fetching import cache
 from ptv_hub.files import atomic_write, scratch_folder, write_text
+from ptv_hub.models.builders import VideoModel
 from ptv_hub.pages.figure import require_matplotlib
 from ptv_hub.publish.card import card, license_markdown
 from ptv_hub.publish.card_metadata import require_valid
 from ptv_hub.publish.chart import Chart, accuracy_against_flops, png
+from ptv_hub.publish.saved import is_as_loaded, loaded_from, save
+from ptv_hub.publish.transformers_side import write_for_transformers
 from ptv_hub.publish.upload import Pushed, upload
 from ptv_hub.verification.keys import wanted
 from ptv_hub.verification.records import VerifyReport
@@ -89,6 +92,7 @@ def prepare(
     report = _verified(item, opened)
     measured = None if results is None else _measured(Path(results))
     config = write_repository(folder, item, opened.official, provenance, digest=opened.digest)
+    write_for_transformers(folder, item)
     chart = _chart(item)
     text = card(item, config, report, repo_id=repo_id, chart=chart is not None, measured=measured)
     require_valid(text)
@@ -208,7 +212,7 @@ def _evidence(item: Entry, weights: OpenedWeights) -> str:
 
 
 def push(
-    model: Entry | str | os.PathLike[str],
+    model: VideoModel | Entry | str | os.PathLike[str],
     repo_id: str,
     *,
     weights: str | os.PathLike[str] | None = None,
@@ -222,10 +226,28 @@ def push(
 ) -> Pushed:
     """Publish a model: ``prepare`` into a folder, then ``upload`` what the Hub does not have.
 
-    ``model`` is an entry or what ``load`` takes, ``weights`` as there.
-    ``folder`` keeps the files; without it they lie in a temporary one for as long as it takes.
-    All else as ``prepare`` and ``upload``.
+    ``model`` is an entry or what ``load`` takes, ``weights`` as there; or a loaded model, with the
+    numbers that it has now (as ``save`` writes it, called as the repository where it is one of its
+    own). ``folder`` keeps the files; without it they lie in a temporary one for as long as it
+    takes. All else as ``prepare`` and ``upload``.
     """
+    if isinstance(model, VideoModel) and not is_as_loaded(model):
+        with scratch_folder() as scratch:
+            save(model, scratch / "memory", name=repo_id.rpartition("/")[2])
+            return push(
+                f"local-dir:{scratch / 'memory'}",
+                repo_id,
+                results=results,
+                private=private,
+                revision=revision,
+                create_pr=create_pr,
+                dry_run=dry_run,
+                folder=folder,
+                progress=progress,
+            )
+    if isinstance(model, VideoModel):
+        weights = loaded_from(model)
+        model = model.entry
     asked = named(model)
     weights = weights if weights is not None else asked.file
     item = asked.entry

@@ -56,7 +56,7 @@ def finetuning(
         checkpoint_period=1,
         workers=min(8, os.cpu_count() or 1),
     )
-    own = (_anew if from_scratch else _own)(entry, name or _name(output))
+    own = (built_as if from_scratch else of_its_own)(entry, name or _name(output))
     config = Config(entry=own, recipe=recipe, paths=Paths(output=output))
     return _same_scale(config, changed(config, opts), changed(config, ()))
 
@@ -84,7 +84,7 @@ def _name(output: str) -> str:
     return name_of(os.path.basename(os.path.abspath(output)).lower() or "finetuned")
 
 
-def _own(entry: Entry, name: str) -> Entry:
+def of_its_own(entry: Entry, name: str) -> Entry:
     """The record of a model that is trained anew: who it is now, and what no longer holds."""
     return entry.model_copy(
         update={
@@ -104,10 +104,10 @@ def _own(entry: Entry, name: str) -> Entry:
     )
 
 
-def _anew(entry: Entry, name: str) -> Entry:
+def built_as(entry: Entry, name: str) -> Entry:
     """The record of a model that only has another's architecture."""
     said = f"trained from scratch, built as {entry.name}"
     license = License(code="Apache-2.0", note=said)
-    return _own(entry, name).model_copy(
+    return of_its_own(entry, name).model_copy(
         update={"pretrain": None, "license": license, "source": said}
     )

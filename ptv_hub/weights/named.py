@@ -16,7 +16,7 @@ from ptv_hub.fetching import hub
 from ptv_hub.weights.own_word import recorded, recorded_or_none
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import find
-from ptv_hub.zoo.repository import CONFIG_FILE, FOLDER, WEIGHTS_FILE, is_address
+from ptv_hub.zoo.repository import CONFIG_FILE, FOLDER, HUB, WEIGHTS_FILE, is_address
 
 log = logging.getLogger("ptv_hub")
 
@@ -46,6 +46,29 @@ def entry(word: str | os.PathLike[str]) -> Entry:
         CheckpointError: a file of weights that does not say which model it is.
     """
     return named(word).entry
+
+
+def hub_address(name: str | os.PathLike[str], revision: str | None = None) -> str:
+    """What a name means to users of Hugging Face libraries, as ``load`` takes it.
+
+    A path that exists, an address, and a name without a slash are themselves; ``org/name`` is a
+    repository of the Hub.
+
+    Raises:
+        UsageError: a revision of something else than a repository.
+    """
+    word = os.fspath(name)
+    repository = not is_address(word) and existing(word) is None and word.count("/") == 1
+    address = f"{HUB}{word}" if repository else word
+    if revision is None:
+        return address
+    if not address.startswith(HUB) or "@" in address:
+        raise UsageError(
+            "only a repository of the Hub has revisions",
+            found=f"{word}, revision={revision!r}",
+            fix="leave the revision out",
+        )
+    return f"{address}@{revision}"
 
 
 def named(

@@ -45,6 +45,10 @@ def write_repository(
     metadata = {"entry": entry.name, "layout": layouts.OFFICIAL, "digest": digest}
     checkpoint.write(path, tensors, metadata=metadata)
     weights = WeightsFile(size=path.stat().st_size, sha256=sha256_of(path), digest=digest)
-    config = HubConfig.of(entry, weights, provenance)
+    return write_config(folder, HubConfig.of(entry, weights, provenance))
+
+
+def write_config(folder: Path, config: HubConfig) -> HubConfig:
+    """Write ``config.json`` into a repository's folder. Raises WriteError."""
     write_text(folder / CONFIG_FILE, config.model_dump_json(indent=2) + "\n")
     return config

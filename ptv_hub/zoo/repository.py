@@ -22,9 +22,15 @@ WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 LICENSE_FILE = "LICENSE.md"
 CHART_FILE = "accuracy_against_flops.png"
+MODELING_FILE = "modeling_ptv_hub.py"
+PROCESSOR_FILE = "video_preprocessor_config.json"
 
-FILES = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, LICENSE_FILE, CHART_FILE)
-"""What a repository holds; the chart only where there are published figures to draw."""
+FILES = (
+    *(WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, LICENSE_FILE, CHART_FILE),
+    *(MODELING_FILE, PROCESSOR_FILE),
+)
+"""What a repository holds; the chart only where there are published figures to draw, the last two,
+by which transformers loads it, unless it scores boxes."""
 
 HUB, FOLDER = "hf-hub:", "local-dir:"
 
