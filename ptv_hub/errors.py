@@ -23,6 +23,7 @@ PtvHubError
 │   └── HashMismatch       the bytes are not those that were published or pinned
 ├── VideoError             a video, or a folder of frames, that cannot be decoded
 ├── DataError              an annotation file or data folder that does not hold together
+├── AttestationError       what somebody saw of the zoo's files, malformed or contradictory
 ├── EvaluationError        an evaluation that cannot start, or cannot resume
 ├── TrainingError          a training run that cannot go on
 │   └── Terminated         one that was ended by SIGTERM, after a checkpoint
@@ -293,6 +294,10 @@ class DataError(PtvHubError):
 
 class AnnotationMissing(DataError):
     """A data folder without the annotation files of the split that is asked for."""
+
+
+class AttestationError(PtvHubError):
+    """An attestation that is malformed, or contradicts itself or what is known."""
 
 
 class EvaluationError(PtvHubError):

@@ -8,8 +8,8 @@ import platform
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ptv_hub.errors import WriteError
@@ -162,6 +162,40 @@ def write_text(path: str | os.PathLike[str], text: str, *, fix: str | None = Non
     """Write a text file, UTF-8, whole or not at all. Raises as ``atomic_write``."""
     with atomic_write(path, fix=fix) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """Write several text files, UTF-8, all of them or none: on an error what stood there stands.
+
+    A process killed between two of them leaves the later ones as they were; doing the same
+    again ends it.
+
+    Raises:
+        WriteError: one could not be written.
+    """
+    before = {path: path.read_bytes() if path.exists() else None for path in texts}
+    done: list[Path] = []
+    try:
+        with ExitStack() as stack:
+            for path, text in texts.items():
+                # All are on the disk, beside their places, before the first takes its own.
+                stack.enter_context(_placed(path, text, done))
+    except BaseException:
+        for path in done:
+            old = before[path]
+            if old is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(old)
+        raise
+
+
+@contextmanager
+def _placed(path: Path, text: str, done: list[Path]) -> Iterator[None]:
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        yield
+    done.append(path)
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

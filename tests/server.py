@@ -117,6 +117,16 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *_: object) -> None:
             """Tests read ``server.requests``."""
 
+        def do_HEAD(self) -> None:
+            """What a GET would say; no plan is used up, and nothing is recorded."""
+            file = server.files.get(urlsplit(self.path).path)
+            self.send_response(200 if file is not None else 404)
+            if file is not None:
+                for name, value in self.part_of(file, Answer())[1].items():
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(file or b"")))
+            self.end_headers()
+
         def do_GET(self) -> None:
             address = urlsplit(self.path)
             request = Request(address.path, dict(self.headers), proxied=bool(address.netloc))

@@ -36,7 +36,7 @@ def test_links_between_pages_lead_somewhere(page):
 def test_index_and_site_name_every_page():
     index = (ROOT / "docs" / "index.md").read_text()
     assert "docs/index.md" in (ROOT / "README.md").read_text()
-    named = [*re.findall(r"\w+\.md$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)]
+    named = [*re.findall(r"[\w-]+\.md$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)]
     assert sorted(named) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
     for name in set(named) - {"index.md"}:
         assert f"]({name})" in index, name

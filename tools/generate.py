@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from ptv_hub.attestation.records import Attestation
+from ptv_hub.attestation.standing import with_standing
 from ptv_hub.markdown import code, table
 from ptv_hub.verification.records import VerifyReport
 from ptv_hub.zoo.entry import Entry
@@ -42,7 +44,14 @@ def readme(text: str) -> str:
     pattern = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
     if not pattern.search(text):
         raise SystemExit(f"README.md has no '{begin}' ... '{end}'")
-    return pattern.sub(lambda _: f"{begin}\n{table}\n{end}", text)
+    text = pattern.sub(lambda _: f"{begin}\n{table}\n{end}", text)
+    return with_standing(text, entries())
+
+
+def attestation_schema(_: str) -> str:
+    """The JSON Schema of what ``ptv-hub attest`` writes."""
+    schema = Attestation.model_json_schema()
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def _table(dataset: str) -> str:
@@ -111,6 +120,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "docs/verify.schema.json": verify_schema,
     "docs/reference.md": reference_page,
     "ptv_hub/zoo/model_names.py": model_names,
+    "docs/attestation.schema.json": attestation_schema,
     "README.md": readme,
 }
 """Path below the root -> what its text must be, given what it is."""

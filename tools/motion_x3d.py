@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import shutil
 import sys
@@ -23,7 +22,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -32,9 +30,9 @@ from ptv_hub.datasets.listing import Listing
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.files import sha256_of, write_text
-from ptv_hub.inference.video import open_video
 from ptv_hub.models.digest import digest
 from ptv_hub.verification.cost import count
+from ptv_hub.verification.drawn_videos import decoded_sha256
 from ptv_hub.verification.repeated import predictions
 
 MANIFEST = ROOT / "manifests" / "demo.json"
@@ -59,12 +57,6 @@ def measure(model: Any, listing: Listing, out: Path) -> EvalResult:
     result = ptv_hub.evaluate(model, listing, out=out, progress=True)
     assert result is not None, "one process"
     return result
-
-
-def decoded_sha256(path: str) -> str:
-    with open_video(path) as video:
-        frames = [frame for _, frame in video.frames(range(len(video.timestamps.pts)))]
-    return hashlib.sha256(np.stack(frames).tobytes()).hexdigest()
 
 
 def publish(model: Any, weights: Path, listing: Listing, result: EvalResult, out: Path) -> None:

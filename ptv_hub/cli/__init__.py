@@ -20,6 +20,7 @@ import typer
 
 from ptv_hub._version import __version__
 from ptv_hub.cli import (
+    attest,
     bench,
     cache,
     data,
@@ -88,7 +89,7 @@ def _options(
 
 FAMILIES = (
     *(zoo, predict, watch, features, recipes, bench, fetch, cache, weights),
-    *(verify, evaluate, data, train, publish),
+    *(verify, attest, evaluate, data, train, publish),
 )
 for family in FAMILIES:
     family.register(app)

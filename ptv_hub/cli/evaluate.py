@@ -263,11 +263,13 @@ _CHANGED = 20  # videos of a side on the terminal
 def _print_tables(result: EvalResult) -> None:
     """Numbers, counts and what to bear in mind, to stdout."""
     from ptv_hub.evaluation.report import numbers, title
+    from ptv_hub.evaluation.reproduced import in_words
 
     found = numbers(result)
     head = f"{title(result)}: {result.counts.scored} of {result.counts.listed} videos scored"
     print_table(found.columns, found.rows, right=found.right, title=head)
-    rows = [("not comparable", reason) for reason in (*result.differs, *result.apart)]
+    rows = [("reproduced", in_words(row)) for row in result.comparisons if row.lost is not None]
+    rows += [("not comparable", reason) for reason in (*result.differs, *result.apart)]
     rows += [("bear in mind", caution) for caution in result.cautions]
     rows += [
         ("failed", f"{count}: {reason}") for reason, count in result.failures_by_reason.items()

@@ -133,6 +133,7 @@ def show(
     known = facts(item)
     rows = [*known.model, *known.input, *known.protocol]
     rows += [(f"published {name}", told) for name, told in known.published]
+    rows += [(f"attested {name}", told) for name, told in known.attested]
     rows += [(f"file ({_home(a)})", _artifact(a)) for a in item.artifacts]
     rows += [(f"erratum ({field})", told) for field, told in known.errata]
     rows += [(f"licence, {name}", told) for name, told in known.licence]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ptv_hub import markdown as tables
+from ptv_hub.evaluation.reproduced import in_words
 from ptv_hub.evaluation.result import ClassResult, Comparison, EvalResult
 from ptv_hub.zoo.facts import METRICS
 
@@ -29,7 +30,7 @@ def verdict(result: EvalResult) -> str:
     said += f"; published {row.published:.2f}, difference {row.difference:+.2f}"
     if row.inside is not None:
         said += f"; the published number lies {'inside' if row.inside else 'outside'} the interval"
-    return said
+    return f"{said}; {in_words(row)}" if row.lost is not None else said
 
 
 def headline(result: EvalResult) -> Comparison:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptv_hub.evaluation import interval
 from ptv_hub.pages import figure, notebook
+from ptv_hub.zoo.entry import Reproduced
 from ptv_hub.zoo.facts import METRICS
 from ptv_hub.zoo.input_spec import InputSpec, Protocol
 from ptv_hub.zoo.records import Record
@@ -55,6 +56,10 @@ class Comparison(Record):
     """How the interval was taken."""
     inside: bool | None = None
     """Whether the published number lies in the interval; null unless ``comparable``."""
+    lost: float | None = None
+    """Percent of the owners' list without a score; only of the headline metric."""
+    reproduced: Reproduced | None = None
+    """Whether the published number is (``evaluation.reproduced``); null if it cannot be told."""
     comparable: bool
     """Whether it was measured by the published protocol, on what is known to be the validation
     set, with what are known to be the entry's weights."""

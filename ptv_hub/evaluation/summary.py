@@ -13,6 +13,7 @@ from ptv_hub.datasets.validation import doubt_about
 from ptv_hub.evaluation.collected import Collected
 from ptv_hub.evaluation.doubts import UNKNOWN_LIST, UNKNOWN_WEIGHTS
 from ptv_hub.evaluation.findings import ManyLabels, OneLabel
+from ptv_hub.evaluation.reproduced import lost, reproduced
 from ptv_hub.evaluation.result import Comparison, Counts, EvalResult, FailedVideo
 from ptv_hub.inference.views import LEFT_OUT, RESAMPLED
 from ptv_hub.runs.journal import Row
@@ -47,7 +48,11 @@ def summarize(collected: Collected) -> EvalResult:
         metrics_failures_wrong=facts.with_failures(told.failed),
         counts=counts,
         comparisons=_comparisons(
-            entry, facts, comparable=not (differs or unknown_list or unknown_weights)
+            entry,
+            facts,
+            counts,
+            part=collected.part is not None,
+            comparable=not (differs or unknown_list or unknown_weights),
         ),
         differs=differs,
         unknown_list=unknown_list,
@@ -191,7 +196,7 @@ def _unknown_weights(collected: Collected) -> str | None:
 
 
 def _comparisons(
-    entry: Entry, facts: OneLabel | ManyLabels, *, comparable: bool
+    entry: Entry, facts: OneLabel | ManyLabels, counts: Counts, *, part: bool, comparable: bool
 ) -> tuple[Comparison, ...]:
     measured = facts.metrics.model_dump()
     rows = []
@@ -205,17 +210,20 @@ def _comparisons(
         if comparable and published is not None and value is not None:
             difference = value - published
             inside = interval and interval.low <= published <= interval.high
-        rows.append(
-            Comparison(
-                metric=metric,
-                published=published,
-                measured=value,
-                difference=difference,
-                low=interval and interval.low,
-                high=interval and interval.high,
-                interval=interval and interval.method,
-                inside=inside,
-                comparable=comparable and published is not None,
-            )
+        row = Comparison(
+            metric=metric,
+            published=published,
+            measured=value,
+            difference=difference,
+            low=interval and interval.low,
+            high=interval and interval.high,
+            interval=interval and interval.method,
+            inside=inside,
+            comparable=comparable and published is not None,
         )
+        if headline and difference is not None:
+            share = lost(entry, counts, part=part)
+            said = reproduced(row, share, pending=counts.pending)
+            row = row.model_copy(update={"lost": share, "reproduced": said})
+        rows.append(row)
     return tuple(rows)

@@ -73,7 +73,7 @@ def fetch(entry: Entry | str, *, progress: bool = True) -> Fetched:
         if gone is not None and _host(file.artifact) in (gone.where or ""):
             reasons[url] = f"{gone.what} ({gone.found})"
             continue
-        if offline.forbidden_by() and not _address(file.artifact).startswith("file:"):
+        if offline.forbidden_by() and not address_of(file.artifact).startswith("file:"):
             reasons[url] = "not in the cache, and offline"
             continue
         try:
@@ -148,7 +148,7 @@ def _nothing(entry: Entry, allowed: list[Allowed], reasons: dict[str, str]) -> F
             f"the manifest names no file with weights of {entry.name}",
             fix="load it with weights=FILE, or pretrained=False",
         )
-    told = Lines.of(f"{shown(_address(a))}: {reasons[a.url]}" for a in entry.artifacts)
+    told = Lines.of(f"{shown(address_of(a))}: {reasons[a.url]}" for a in entry.artifacts)
     if not allowed:
         return FetchError(
             f"the lock file names no file of {entry.name}",
@@ -171,10 +171,10 @@ def _nothing(entry: Entry, allowed: list[Allowed], reasons: dict[str, str]) -> F
 
 
 def _host(artifact: Artifact) -> str:
-    return f"//{urlsplit(without_login(_address(artifact))).netloc}/"
+    return f"//{urlsplit(without_login(address_of(artifact))).netloc}/"
 
 
-def _address(artifact: Artifact) -> str:
+def address_of(artifact: Artifact) -> str:
     """Where the bytes are to come from: a mirror, if one is set, keeps the path below the base."""
     mirror = os.environ.get(MIRROR_VARIABLE)
     if not mirror:
@@ -276,7 +276,7 @@ def _bring(entry: Entry, wanted: Allowed, progress: bool) -> Fetched:
         if found is not None:
             return found
         expected = wanted.expected
-        address = _address(artifact)
+        address = address_of(artifact)
         part = path.with_name(path.name + cache.PART_SUFFIX)
         with _bar(f"{entry.name} ({artifact.zoo} zoo)", progress) as report:
             try:

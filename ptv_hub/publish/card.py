@@ -50,7 +50,7 @@ def card(
         _proven(report, config),
         f"## Preprocessing\n\n{md.table(('', ''), told.input)}",
         _labels(item),
-        _provenance(config),
+        _provenance(item, told, config),
         _limits(item, measured),
         _licence(item),
         _citation(item),
@@ -188,13 +188,16 @@ def _labels(item: Entry) -> str:
     )
 
 
-def _provenance(config: HubConfig) -> str:
+def _provenance(item: Entry, told: Facts, config: HubConfig) -> str:
     origin = config.provenance
+    # Who saw the zoo's file saw these tensors, if they are the same.
+    seen = told.attested if item.digest == config.weights.digest else ()
     rows = [
         ("weights from", origin.source),
         ("sha256 of that file", md.code(origin.sha256)),
         ("who vouches for it", origin.vouched_by or "nobody"),
         ("taken for this model by", origin.evidence),
+        *((f"attested {name}", what) for name, what in seen),
         ("converted by", origin.converted_by),
         ("this file", f"{config.weights.size:,} bytes, sha256 {config.weights.sha256}"),
         ("layout", f"{config.weights.layout} keys; weights and buffers only, every bit as it was"),

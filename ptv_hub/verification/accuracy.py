@@ -10,15 +10,13 @@ from tempfile import TemporaryDirectory
 
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.evaluation.loop import evaluate
+from ptv_hub.evaluation.reproduced import TELLING, in_words, lost, reproduced
 from ptv_hub.evaluation.result import Comparison, EvalResult
 from ptv_hub.models.builders import ActionModel
 from ptv_hub.verification import repeated
 from ptv_hub.verification.records import Check, Verdict
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.facts import METRICS, figures
-
-_TELLING = 2.0
-"""Points to either side: a wider interval holds nearly any number, and proves none."""
 
 
 @dataclass(frozen=True)
@@ -57,23 +55,23 @@ def check_accuracy(model: ActionModel, data: Data, *, progress: bool = False) ->
         if result is None:  # another rank than the first
             return [not_measured(entry)]
         if not same_videos or out is None:
-            return accuracy_checks(result)
+            return accuracy_checks(entry, result)
         now = repeated.predictions(Path(out) / "scores.npz", entry.labels)
-    return [*accuracy_checks(result), repeated.check_repeated(before, now)]
+    return [*accuracy_checks(entry, result), repeated.check_repeated(before, now)]
 
 
-def accuracy_checks(result: EvalResult) -> list[Check]:
+def accuracy_checks(entry: Entry, result: EvalResult) -> list[Check]:
     """A check for each published number.
 
-    The headline holds if the published number lies in the 95 % interval of the measured one,
-    and fails if not, where the whole list was scored by the published protocol and the
+    The headline holds if the published number is held as ``evaluation.reproduced`` defines it,
+    and fails if it differs, where the whole list was scored by the published protocol and the
     interval is narrow enough to tell. All else is shown with the reason why it proves nothing.
     """
     checks = []
     for row in result.comparisons:
         if row.published is None:
             continue
-        verdict, note = _verdict(result, row, row.published)
+        verdict, note = _verdict(entry, result, row, row.published)
         checks.append(
             Check(
                 level="accuracy",
@@ -87,7 +85,9 @@ def accuracy_checks(result: EvalResult) -> list[Check]:
     return checks
 
 
-def _verdict(result: EvalResult, row: Comparison, published: float) -> tuple[Verdict, str]:
+def _verdict(
+    entry: Entry, result: EvalResult, row: Comparison, published: float
+) -> tuple[Verdict, str]:
     counts = result.counts
     over = f"over {counts.scored} of {counts.listed} videos"
     # Not whose weights they are: that they give the published numbers is what is looked for.
@@ -98,11 +98,17 @@ def _verdict(result: EvalResult, row: Comparison, published: float) -> tuple[Ver
     if row.low is None or row.high is None:
         return "noted", "; ".join((f"{over}: too few to tell", *reasons))
     interval = f"95 % interval {row.low:.2f} to {row.high:.2f} {over}"
-    if row.high - row.low > 2 * _TELLING:
+    if row.high - row.low > 2 * TELLING:
         return "noted", "; ".join((f"{interval}: too wide to tell", *reasons))
-    if reasons:
-        return "noted", "; ".join((interval, *reasons))
-    return ("holds" if row.low <= published <= row.high else "fails"), interval
+    share = lost(entry, result.counts, part=result.part is not None)
+    row = row.model_copy(update={"comparable": True, "published": published, "lost": share})
+    said = reproduced(row, share)
+    if said == "held" and not reasons:
+        return "holds", interval
+    told = in_words(row.model_copy(update={"reproduced": said}))
+    if reasons or said != "differs":
+        return "noted", "; ".join((interval, *reasons, *([] if reasons else [told])))
+    return "fails", f"{interval}; {told}"
 
 
 def not_measured(entry: Entry) -> Check:

@@ -1,9 +1,10 @@
 """Recorded outputs for given weights, found by the weights' digest.
 
 ``goldens.json`` beside this file holds what PySlowFast computed from the drawn weights of
-``tools/draw.py`` (written by ``tools/goldens.py``). ``verify --record`` keeps what this
-machine computes in ``goldens.json`` of the cache folder: good for noticing that something
-changed, no proof that it was right.
+``tools/draw.py`` (written by ``tools/goldens.py``), ``attested.json`` what those computed who
+fetched the zoo's real files (written by ``ptv-hub attest --merge``). ``verify --record`` keeps
+what this machine computes in ``goldens.json`` of the cache folder: good for noticing that
+something changed, no proof that it was right.
 """
 
 from __future__ import annotations
@@ -21,6 +22,19 @@ from ptv_hub.errors import FetchError
 from ptv_hub.fetching import cache
 from ptv_hub.files import write_text
 from ptv_hub.zoo.records import Record, Sha256, first_fault
+
+FOLDER = Path(__file__).parent
+DRAWN_FILE, ATTESTED_FILE = "goldens.json", "attested.json"
+
+
+class DrawnVideo(Record):
+    """What a model gave for one clip and crop of a drawn video (``datasets.drawn``)."""
+
+    id: str
+    frames_sha256: Sha256
+    """Over all frames as they are decoded, RGB of uint8, (T, H, W, 3)."""
+    scores: tuple[float, ...]
+    """One a class, after the protocol's activation."""
 
 
 class Golden(Record):
@@ -42,6 +56,10 @@ class Golden(Record):
     """One a class, the mean over the head's positions."""
     scores: tuple[float, ...]
     """One a class: the activation at each position, then the mean."""
+    videos: tuple[DrawnVideo, ...] = ()
+    """Of drawn videos; empty where nobody ran them."""
+    attested_by: str | None = None
+    """Who ran the published file, and when; null of weights that were drawn."""
 
 
 class GoldenFile(Record):
@@ -58,7 +76,8 @@ def drawn_clip(num_frames: int, size: int, seed: int = 0) -> Tensor:
 @cached
 def shipped() -> dict[str, Golden]:
     """The goldens that come with the package, by digest."""
-    return _read(Path(__file__).parent / "goldens.json")
+    drawn, attested = (FOLDER / name for name in (DRAWN_FILE, ATTESTED_FILE))
+    return {**read_goldens(drawn), **(read_goldens(attested) if attested.exists() else {})}
 
 
 def recorded() -> dict[str, Golden]:
@@ -71,7 +90,7 @@ def recorded() -> dict[str, Golden]:
     if not path.exists():
         return {}
     try:
-        return _read(path)
+        return read_goldens(path)
     except (OSError, ValidationError) as error:
         raise FetchError(
             "the recorded goldens cannot be read",
@@ -81,7 +100,8 @@ def recorded() -> dict[str, Golden]:
         ) from error
 
 
-def _read(path: Path) -> dict[str, Golden]:
+def read_goldens(path: Path) -> dict[str, Golden]:
+    """The goldens of a file, by digest. Raises OSError, ValidationError."""
     content = GoldenFile.model_validate_json(path.read_bytes())
     return {golden.digest: golden for golden in content.goldens}
 
@@ -101,12 +121,26 @@ def record(golden: Golden) -> None:
 def to_json(goldens: tuple[Golden, ...]) -> str:
     """The text of a file of goldens; figures with the nine digits that float32 needs."""
 
-    def short(golden: Golden) -> Golden:
-        figures = {
-            name: tuple(float(f"{x:.9g}") for x in getattr(golden, name))
-            for name in ("logits", "scores")
-        }
-        return golden.model_copy(update=figures)
-
-    rows = ",\n".join(short(golden).model_dump_json() for golden in goldens)
+    rows = ",\n".join(
+        nine_digits(golden).model_dump_json(
+            exclude={name for name in ("videos", "attested_by") if not getattr(golden, name)}
+        )
+        for golden in goldens
+    )
     return f'{{"schema_version":1,"goldens":[\n{rows}\n]}}\n'
+
+
+def nine_digits(golden: Golden) -> Golden:
+    """The golden with figures of the nine digits that float32 needs."""
+
+    def short(values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(float(f"{x:.9g}") for x in values)
+
+    videos = tuple(v.model_copy(update={"scores": short(v.scores)}) for v in golden.videos)
+    return golden.model_copy(
+        update={
+            "logits": short(golden.logits),
+            "scores": short(golden.scores),
+            "videos": videos,
+        }
+    )

@@ -52,7 +52,7 @@ def check_numbers(model: VideoModel, found: Outputs, digest: str, *, keep: bool)
     if golden is not None:
         return _compared(model, found, golden, "as recorded here", "no proof that they are right")
     if keep:
-        goldens.record(_golden(model, found, digest))
+        goldens.record(golden_of(model, found, digest, weights="a file of this machine"))
         note = "nobody has stated outputs for these weights; recorded now, for the next time"
     else:
         note = "nobody has stated outputs for these weights; --record keeps those of this machine"
@@ -84,12 +84,13 @@ def _compared(
     )
 
 
-def _golden(model: VideoModel, found: Outputs, digest: str) -> Golden:
+def golden_of(model: VideoModel, found: Outputs, digest: str, *, weights: str) -> Golden:
+    """What this machine computed for the drawn clip of seed 0; ``weights`` says of which."""
     spec = model.entry.input
     return Golden(
         digest=digest,
         entry=model.entry.name,
-        weights="a file of this machine",
+        weights=weights,
         computed_by=f"this machine, torch {torch.__version__}",
         num_frames=spec.num_frames,
         crop_size=spec.crop_size,

@@ -9,6 +9,7 @@ from ptv_hub.errors import FetchError, HashMismatch, LayoutError
 from ptv_hub.verification import goldens
 from ptv_hub.verification.accuracy import Data, check_accuracy, not_measured
 from ptv_hub.verification.behaviour import check_behaviour
+from ptv_hub.verification.drawn_videos import check_drawn_videos
 from ptv_hub.verification.identity import check_identity
 from ptv_hub.verification.keys import check_keys
 from ptv_hub.verification.numbers import check_numbers, outputs
@@ -104,7 +105,7 @@ def _with_weights(
     spec = item.input
     first = outputs(model, goldens.drawn_clip(spec.num_frames, spec.crop_size))
     checks.append(check_numbers(model, first, found, keep=record))
-    checks += check_behaviour(model, first)
+    checks += [*check_drawn_videos(model, found), *check_behaviour(model, first)]
     if data is not None:
         checks += check_accuracy(model, data, progress=progress)
     return _report(item, _completed(item, checks, ""), subject, found)
@@ -138,7 +139,7 @@ def _report(
         weights=None if subject is None else str(subject.weights.path),
         origin=None if subject is None else subject.origin,
         digest=found,
-        caution=caution if golden is None else golden.weights,
+        caution=caution if golden is None or golden.attested_by else golden.weights,
         checks=tuple(checks),
         unavailable=unavailable,
         environment={

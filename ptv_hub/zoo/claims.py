@@ -11,15 +11,17 @@ from ptv_hub.zoo.manifest import all_entries
 
 
 def without_vouchers(item: Entry) -> Entry:
-    """The entry with those files, published figures and errata only that a manifest has as well."""
+    """The entry with those files, figures, errata and attestations alone that a manifest has."""
     known = all_entries()
     files = {artifact for other in known for artifact in other.artifacts}
-    published = item.published is not None and any(_publishes(other, item) for other in known)
+    alike = [other for other in known if item.published and _publishes(other, item)]
+    published = bool(alike)
     return item.model_copy(
         update={
             "artifacts": tuple(artifact for artifact in item.artifacts if artifact in files),
             "published": item.published if published else None,
             "errata": item.errata if published else (),
+            "attested": alike[0].attested if alike else None,
         }
     )
 

@@ -128,6 +128,35 @@ class Erratum(Record):
     reason: Line
 
 
+Reproduced = Literal["held", "within loss", "differs"]
+"""What a measured number says of the published one: ``evaluation.reproduced`` defines it."""
+
+
+class Measured(Record):
+    """An accuracy, measured by the published protocol with the published file."""
+
+    top1: float | None = None
+    """Percent, as the others."""
+    top5: float | None = None
+    mean_average_precision: float | None = None
+    scored: Annotated[int, Field(gt=0)]
+    """Videos."""
+    listed: Annotated[int, Field(gt=0)]
+    lost: Annotated[float, Field(ge=0, le=100)]
+    """Percent of the owners' list that has no score."""
+    reproduced: Reproduced | None = None
+    """Null where it cannot be told."""
+
+
+class Attested(Record):
+    """Who fetched the published files and looked at them, and when (``ptv-hub attest``)."""
+
+    by: Line
+    on: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    """The day, UTC."""
+    measured: Measured | None = None
+
+
 class License(Record):
     """What the owners state, and what they do not."""
 
@@ -192,6 +221,8 @@ class EntryRow(Record):
     num_params: Annotated[int, Field(gt=0)] | None = None
     digest: Sha256 | None = None
     """Of the tensors (``digest.py``), where somebody has stated it; the zoo's owners never did."""
+    attested: Attested | None = None
+    """Who saw the files; null where nobody has."""
     paper: Paper | None = None
     demonstration: bool = False
     """Whether it is here to show that things work, and no model of the zoo."""

@@ -28,6 +28,8 @@ class Facts:
     protocol: Rows
     published: Rows
     """Empty where nothing is published."""
+    attested: Rows
+    """Empty where nobody has seen the published files."""
     errata: Rows
     licence: Rows
     paper: Rows
@@ -50,6 +52,7 @@ def facts(item: Entry) -> Facts:
         input=_input(item),
         protocol=_protocol(item),
         published=_published(item.published),
+        attested=_attested(item),
         errata=tuple(
             (e.field, f"printed {e.printed}, found {e.found}: {e.reason}") for e in item.errata
         ),
@@ -121,6 +124,20 @@ def _published(published: Published | None) -> Rows:
     gflops, millions = published.printed
     costs = (("GFLOPs of one view", gflops), ("parameters, millions", millions))
     return (*figures(published), *((what, text) for what, text in costs if text is not None))
+
+
+def _attested(item: Entry) -> Rows:
+    found = item.attested
+    if found is None:
+        return ()
+    rows = [("files seen", f"{found.on}, by {found.by}")]
+    measured = found.measured
+    if measured is not None:
+        over = f"over {measured.scored} of {measured.listed} videos"
+        said = measured.reproduced or "cannot be told"
+        rows += [(name, f"{value} {over}") for name, value in figures(measured)]
+        rows.append(("reproduced", f"{said} ({measured.lost:.1f} % of the owners' list is lost)"))
+    return tuple(rows)
 
 
 def _licence(item: Entry) -> Rows:

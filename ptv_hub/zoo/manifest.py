@@ -20,7 +20,7 @@ from ptv_hub.zoo.manifest_file import manifest_folder, read_file, read_manifest
 MANIFESTS_VARIABLE = "PTV_HUB_MANIFESTS"
 
 
-_CORE = ("kinetics400", "ssv2", "charades")
+CORE = ("kinetics400", "ssv2", "charades")
 _OTHERS = ("pytorchvideo", "pyslowfast_native", "mmaction2", "torchvision")
 """The zoo's own manifests: those of a plain list, and those of other collections."""
 
@@ -85,7 +85,7 @@ def _read_left_out(stamped: tuple[tuple[Path, int], ...]) -> tuple[LeftOut, ...]
 
 def _files() -> list[Path]:
     folder = manifest_folder()
-    files = [folder / f"{name}.json" for name in _CORE]
+    files = [folder / f"{name}.json" for name in CORE]
     for item in os.environ.get(MANIFESTS_VARIABLE, "").split(os.pathsep):
         if not item:
             continue

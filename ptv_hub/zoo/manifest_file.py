@@ -62,7 +62,7 @@ def read_manifest(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
             file missing, or a number of labels that is not the number of classes.
     """
     manifest = read_file(Path(path))
-    return _entries(manifest, Path(path))
+    return entries_of(manifest, Path(path))
 
 
 def read_file(path: Path) -> ManifestFile:
@@ -81,7 +81,8 @@ def read_file(path: Path) -> ManifestFile:
         raise _misfit(path, error, raw) from error
 
 
-def _entries(manifest: ManifestFile, path: Path) -> tuple[Entry, ...]:
+def entries_of(manifest: ManifestFile, path: Path) -> tuple[Entry, ...]:
+    """The entries of a manifest that stands, or is to stand, at ``path``. Raises ManifestError."""
     labels = _labels(manifest.labels, path)
     base = f"{BESIDE}{path.parent.resolve()}" if manifest.base_url == "." else manifest.base_url
     found = []

@@ -117,7 +117,10 @@ def own_file(item: Entry) -> Artifact | None:
 
 def stated_by(item: Entry) -> str:
     """Who says what an entry says of its digest and its parameters."""
-    return "the manifest" if own_file(item) is None else "its own config"
+    if own_file(item) is not None:
+        return "its own config"
+    seen = item.attested
+    return "the manifest" if seen is None else f"attested on {seen.on} by {seen.by}"
 
 
 def is_address(name: object) -> bool:

@@ -22,7 +22,7 @@ from ptv_hub.publish.card import bibtex, card
 from ptv_hub.publish.card_metadata import require_valid
 from ptv_hub.verification.records import Check, VerifyReport
 from ptv_hub.zoo import repository
-from ptv_hub.zoo.entry import Entry, License
+from ptv_hub.zoo.entry import Attested, Entry, License, Measured
 from ptv_hub.zoo.manifest import entries
 from ptv_hub.zoo.repository import HubConfig, Provenance, WeightsFile
 from tests import ROOT
@@ -56,6 +56,19 @@ def report_of(item: Entry, **facts: object) -> VerifyReport:
 
 def written(item: Entry, **facts: object) -> str:
     return card(item, config_of(item), report_of(item), repo_id="org/name", **facts)
+
+
+def test_who_saw_the_zoos_file_is_told_where_the_tensors_are_the_same():
+    item = ptv_hub.entry("x3d_xs")
+    attested = Attested(by="A. Tester", on="2026-11-26", measured=MEASURED)
+    seen = item.model_copy(update={"attested": attested, "digest": "b" * 64})
+    text = written(seen)
+    assert "| attested files seen | 2026-11-26, by A. Tester |" in text
+    assert "| attested reproduced | held (1.2 % of the owners' list is lost) |" in text
+    assert "attested" not in written(seen.model_copy(update={"digest": "d" * 64}))
+
+
+MEASURED = Measured(top1=69.0, scored=19761, listed=19761, lost=1.2, reproduced="held")
 
 
 def metadata(text: str) -> dict:

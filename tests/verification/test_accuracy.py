@@ -12,8 +12,11 @@ from ptv_hub.cli import app
 from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import UsageError
 from ptv_hub.evaluation.loop import evaluate
+from ptv_hub.fetching.hub import entry
 from ptv_hub.verification.accuracy import accuracy_checks
 from tests.evaluation.test_loop import GOLDEN, VIDEOS, ColourModel
+
+X3D_XS = entry("x3d_xs")
 
 
 def result(**changes):
@@ -29,12 +32,12 @@ def result(**changes):
 
 
 def verdicts(found) -> dict[str, str]:
-    return {check.name: check.verdict for check in accuracy_checks(found)}
+    return {check.name: check.verdict for check in accuracy_checks(X3D_XS, found)}
 
 
 def test_the_published_number_inside_the_interval_holds():
     assert verdicts(result()) == {"top-1": "holds", "top-5": "noted"}
-    check = accuracy_checks(result())[0]
+    check = accuracy_checks(X3D_XS, result())[0]
     assert (check.expected, check.found) == ("69.12", "69.00")
     assert check.note == "95 % interval 68.35 to 69.64 over 19761 of 19761 videos"
 
@@ -58,7 +61,7 @@ def test_the_published_number_outside_the_interval_fails():
 def test_what_is_not_a_whole_clean_run_proves_nothing_and_says_why(changes):
     given = next(iter(changes.values()))
     reason = given if isinstance(given, str) else given[0]
-    check = accuracy_checks(result(**changes))[0]
+    check = accuracy_checks(X3D_XS, result(**changes))[0]
     assert check.verdict == "noted"
     assert reason in check.note
 
