@@ -45,11 +45,35 @@ def facts(layout: str, name: str) -> dict[str, Any]:
     return tables()[layout]["entries"][name]  # type: ignore[no-any-return]
 
 
-def state_dict(layout: str, name: str, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Drawn weights under the owner's keys, float32 (and int64 counters)."""
+def state_dict(
+    layout: str, name: str, seed: int = 0, *, wild: bool = False
+) -> dict[str, torch.Tensor]:
+    """Drawn weights under the owner's keys, float32 (and int64 counters).
+
+    ``wild``: with batch norms far from doing nothing, variances from 0.05 to 4 and means beside 0.
+    """
     known = facts(layout, name)
     rows = tables()[layout]["layouts"][known["layout"]]
-    return {row[0]: _tensor(row[0], row[2], known["head_scale"], seed) for row in rows}
+    drawn = {row[0]: _tensor(row[0], row[2], known["head_scale"], seed) for row in rows}
+    return {key: _wilder(key, value) for key, value in drawn.items()} if wild else drawn
+
+
+def _wilder(key: str, value: torch.Tensor) -> torch.Tensor:
+    if key.endswith("running_mean"):
+        return 5 * value
+    if key.endswith("running_var"):  # was even from 0.5 to 1.5
+        return 0.05 * 80 ** (value - 0.5)
+    return value
+
+
+def zeros(layout: str, name: str) -> dict[str, torch.Tensor]:
+    """Of the owner's keys and shapes, with nothing in them."""
+    rows = tables()[layout]["layouts"][facts(layout, name)["layout"]]
+    counters = {True: torch.int64, False: torch.float32}
+    return {
+        row[0]: torch.zeros(row[2], dtype=counters[row[0].endswith("num_batches_tracked")])
+        for row in rows
+    }
 
 
 def _tensor(key: str, shape: list[int], head_scale: float, seed: int) -> torch.Tensor:
@@ -75,27 +99,31 @@ def _tensor(key: str, shape: list[int], head_scale: float, seed: int) -> torch.T
 
 def native_checkpoint(name: str, seed: int = 0, *, training: bool = True) -> dict[str, object]:
     """What PySlowFast's ``save_checkpoint`` writes of its own networks."""
-    known, tensors = facts("native", name), state_dict("native", name, seed)
-    content: dict[str, object] = {"epoch": 195, "model_state": tensors}
+    content: dict[str, object] = {"epoch": 195, "model_state": state_dict("native", name, seed)}
     if training:
-        config = {
-            "DATA": {
-                "NUM_FRAMES": known["num_frames"],
-                "SAMPLING_RATE": known["sampling_rate"],
-                "TRAIN_CROP_SIZE": known["train_crop"],
-                "TEST_CROP_SIZE": known["test_crop"],
-            },
-            "MODEL": {
-                "ARCH": known["arch"],
-                "MODEL_NAME": known["model"],
-                "NUM_CLASSES": known["num_classes"],
-                "HEAD_ACT": known["head_activation"],
-            },
-            "RESNET": {"DEPTH": known["depth"]},
-            "SLOWFAST": {"ALPHA": known["alpha"] or 8},
-        }
-        content["cfg"] = json.dumps(config, indent=1)  # YAML reads JSON
+        content["cfg"] = json.dumps(native_config(name), indent=1)  # YAML reads JSON
     return content
+
+
+def native_config(name: str) -> dict[str, Any]:
+    """What tells look-alikes apart, of the config in PySlowFast's checkpoints."""
+    known = facts("native", name)
+    return {
+        "DATA": {
+            "NUM_FRAMES": known["num_frames"],
+            "SAMPLING_RATE": known["sampling_rate"],
+            "TRAIN_CROP_SIZE": known["train_crop"],
+            "TEST_CROP_SIZE": known["test_crop"],
+        },
+        "MODEL": {
+            "ARCH": known["arch"],
+            "MODEL_NAME": known["model"],
+            "NUM_CLASSES": known["num_classes"],
+            "HEAD_ACT": known["head_activation"],
+        },
+        "RESNET": {"DEPTH": known["depth"]},
+        "SLOWFAST": {"ALPHA": known["alpha"] or 8},
+    }
 
 
 def mmaction2_checkpoint(name: str, seed: int = 0, *, meta: bool = True) -> dict[str, object]:

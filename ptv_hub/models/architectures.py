@@ -256,10 +256,13 @@ def _mvit(entry: Entry) -> nn.Module:
             atten_head_mul=doubled,
             pool_q_stride_size=[[block, 1, 2, 2] for block in spec.widening_blocks],
             pool_kv_stride_adaptive=list(spec.kv_stride),
-            pool_kvq_kernel=list(spec.pool_kernel),
+            pool_kvq_kernel=None if spec.pool_kernel is None else list(spec.pool_kernel),
             head_dropout_rate=spec.dropout,
             head_num_classes=entry.num_classes,
         )
+    for name, norm in net.named_modules():
+        if isinstance(norm, nn.LayerNorm) and ".attn." in name:
+            norm.eps = spec.attention_norm_eps
     return net
 
 

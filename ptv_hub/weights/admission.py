@@ -82,6 +82,8 @@ def _contradiction(found: Attribution, weights: OpenedWeights) -> str | None:
         return None
     if own.names and not any(is_called(name, item) for name in own.names):
         return f"the file says it is of {' or '.join(own.names)}"
+    if own.boxes is not None and own.boxes != item.head.takes_boxes:
+        return f"the file's config says DETECTION.ENABLE: {own.boxes}"
     if own.excludes(item) and not own.names:
         return f"the file's config says {' or '.join(own.builders or ()) or 'another network'}"
     if own.claims and own.expected(item) != dict(own.claims):

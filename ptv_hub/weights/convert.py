@@ -25,9 +25,9 @@ from ptv_hub.weights.mmaction2 import MMACTION2
 from ptv_hub.weights.named import SUFFIXES, entry, existing, in_words, weights_file
 from ptv_hub.weights.native import NATIVE
 from ptv_hub.weights.opened import OpenedWeights
+from ptv_hub.weights.other_code import notes
 from ptv_hub.weights.own_word import ENTRY, recorded_in
 from ptv_hub.zoo.entry import Entry
-from ptv_hub.zoo.manifest import known
 from ptv_hub.zoo.records import Record
 from ptv_hub.zoo.repository import is_address
 
@@ -154,7 +154,7 @@ def _converted(
         digest=weights.digest,
         transformations=tuple(done),
         lost=lost,
-        notes=_notes(models, to),
+        notes=notes(models, to),
         models=models,
         kept=tuple(training),
         dropped=tuple(key for key in file.training if key not in training),
@@ -201,22 +201,6 @@ def _require_its(weights: OpenedWeights, item: Entry) -> None:
     if not fits_but_for_head(item, shapes):
         wanted = build(item, device="meta").state_dict()
         require_fit(weights.official, wanted, item, where=weights.path)
-
-
-def _notes(models: tuple[str, ...], to: str) -> tuple[str, ...]:
-    """What the code that reads the layout does otherwise than the models at hand."""
-    heads = {item.head.pooling for item in known() if item.name in models}
-    if to in (NATIVE, "pyslowfast") and "global" in heads:
-        return (
-            "the model's head pools over the whole map; PySlowFast's pools in windows, unless"
-            " MULTIGRID.SHORT_CYCLE is True: its scores at the test crop are others",
-        )
-    if to == MMACTION2 and "windowed" in heads:
-        return (
-            "the model's head pools in windows; MMAction2's pools over the whole map: its scores"
-            " at the test crop are others",
-        )
-    return ()
 
 
 def _who(models: tuple[str, ...], own: Entry | None) -> dict[str, str]:

@@ -24,6 +24,7 @@ from ptv_hub.weights.lookalikes import is_called, same_model
 from ptv_hub.weights.mmaction2 import MMACTION2
 from ptv_hub.weights.official import classifier_of
 from ptv_hub.weights.opened import OpenedWeights, begins_as_stated
+from ptv_hub.weights.other_code import builds_it_so
 from ptv_hub.weights.own_word import recorded_in
 from ptv_hub.weights.rules import Shapes
 from ptv_hub.weights.shapes import num_classes, trained
@@ -175,6 +176,8 @@ def candidates(weights: OpenedWeights) -> tuple[Candidate, ...]:
 def _comes_in(item: Entry, weights: OpenedWeights) -> bool:
     """Whether the entry's weights come in the file's layout: MMAction2's own are its alone."""
     if weights.own_word.excludes(item):
+        return False
+    if item.name not in weights.own_word.names and not builds_it_so(weights.layout, item):
         return False
     if weights.layout == layouts.OFFICIAL:
         return True

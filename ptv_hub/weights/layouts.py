@@ -17,7 +17,9 @@ from ptv_hub.errors import LayoutError, Undecided, UnknownName
 from ptv_hub.weights import mmaction2, native, official
 from ptv_hub.weights.refusals import refuse_known, refused
 from ptv_hub.weights.rules import Scheme, rename
+from ptv_hub.weights.shapes import num_classes
 from ptv_hub.weights.transformations import Tensors, Transformation, apply
+from ptv_hub.zoo.manifest import known
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -158,6 +160,16 @@ def _misshaped(name: str, named: list[Scheme]) -> LayoutError:
     )
 
 
+def of_its_classes(found: tuple[Scheme, ...], tensors: Mapping[str, Tensor]) -> tuple[Scheme, ...]:
+    """The tables without those with a head for boxes, if as many classes as the tensors have are
+    those of whole videos alone. A number that detectors have, or nobody, tells nothing."""
+    if len(found) < 2:
+        return found
+    classes = num_classes(_official_shapes(tensors, found[0]))
+    heads = {item.head.takes_boxes for item in known() if item.num_classes == classes}
+    return tuple(s for s in found if not s.takes_boxes) if heads == {False} else found
+
+
 def one_scheme(found: tuple[Scheme, ...]) -> Scheme:
     """The one table of those that can read a file, if it is one and served.
 
@@ -248,7 +260,8 @@ def to_official(tensors: Mapping[str, Tensor]) -> Tensors:
     Raises:
         Undecided: several tables can read them. LayoutError: as ``schemes``, ``officially``.
     """
-    return officially(tensors, one_scheme(schemes(tensors))).tensors
+    found = of_its_classes(schemes(tensors), tensors)
+    return officially(tensors, one_scheme(found)).tensors
 
 
 def convert(tensors: Mapping[str, T], source: str, target: str) -> dict[str, T]:

@@ -18,9 +18,9 @@ from ptv_hub.models.builders import Activation, VideoModel, build
 from ptv_hub.models.heads import new_classifier
 from ptv_hub.models.stage_model import StageModel
 from ptv_hub.weights.admission import admitted, fetched_origin
-from ptv_hub.weights.mmaction2 import MMACTION2
 from ptv_hub.weights.named import Named, named
 from ptv_hub.weights.opened import OpenedWeights
+from ptv_hub.weights.other_code import warn_of_other_code
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.model_names import ModelName
 
@@ -203,23 +203,12 @@ def with_weights(
     Raises:
         CheckpointError: the file cannot be used, or does not fit this model.
     """
-    _warn_of_other_code(item, weights)
+    warn_of_other_code(item, weights)
     tensors = weights.official
     model = build(item, num_classes=num_classes, activation=activation, device="meta")
     new_head = num_classes is not None and num_classes != item.num_classes
     load_weights(model, tensors, where=weights.path, new_head=new_head)
     return model.eval()
-
-
-def _warn_of_other_code(item: Entry, weights: OpenedWeights) -> None:
-    """Say in the log where a file comes from other code, which runs it otherwise."""
-    if weights.layout == MMACTION2 and item.head.pooling != "global":
-        log.warning(
-            "%s is MMAction2's: its head and its input are others than those of %s, and so are the"
-            " scores; 'ptv-hub identify' names its own entries",
-            weights.path,
-            item.name,
-        )
 
 
 def load_weights(

@@ -16,10 +16,14 @@ from ptv_hub.weights.shapes import (
     has_two_stems,
     sees_time,
     stem_sees_time,
+    trunk,
 )
-from ptv_hub.weights.transformations import FOLD_SHORTCUT_NORM
+from ptv_hub.weights.transformations import FOLD_SHORTCUT_NORM, SPLIT_QKV
 
 NATIVE = "native"
+
+NATIVE_ATTENTION_EPS = 1e-6
+"""Of the layer norms within the attention of PySlowFast's MViT; PyTorchVideo's have 1e-5."""
 
 _BLOCK = (
     ("branch1.", "branch1_conv."),
@@ -112,4 +116,65 @@ X3D = Scheme(
     fits=has_two_stems,
 )
 
-SCHEMES = (RESNET, POOLED_RESNET, SLOWFAST, X3D)
+
+def _with_boxes(table: Scheme) -> tuple[Rule, ...]:
+    """The same keys, of a network with a head for boxes: it has all but its head in ``model``."""
+    return tuple(
+        Rule(
+            rule.own,
+            "detection_head.proj." if rule.own == "head.projection." else f"model.{rule.official}",
+        )
+        for rule in table.rules
+    )
+
+
+SLOW_WITH_BOXES = Scheme(
+    NATIVE,
+    "a Slow with a head for boxes",
+    _with_boxes(RESNET),
+    fits=lambda shapes: RESNET.fits(trunk(shapes)) and sees_time(trunk(shapes)),
+)
+"""Its keys and shapes are those of Slow: only a config (``DETECTION.ENABLE``) tells them apart."""
+C2D_WITH_BOXES = Scheme(
+    NATIVE,
+    "a C2D with a head for boxes",
+    _with_boxes(RESNET),
+    fits=lambda shapes: RESNET.fits(trunk(shapes)) and not sees_time(trunk(shapes)),
+    refusal="no kernel of it spans more than one frame; the networks for detection that are served"
+    " are Slow, whose last two stages do, and SlowFast",
+)
+SLOWFAST_WITH_BOXES = Scheme(
+    NATIVE,
+    "a SlowFast with a head for boxes",
+    _with_boxes(SLOWFAST),
+    fits=lambda shapes: has_two_pathways(trunk(shapes)),
+)
+
+_PLACES = ("cls_token", "pos_embed_spatial", "pos_embed_temporal", "pos_embed_class")
+_ATTENTION = (
+    *("attn.qkv.", "attn.q.", "attn.k.", "attn.v.", "attn.proj."),
+    *(f"attn.{part}_{letter}." for letter in "qkv" for part in ("pool", "norm")),
+)
+_SAME_IN_A_BLOCK = ("norm1.", *_ATTENTION, "norm2.", "mlp.fc1.", "mlp.fc2.", "proj.")
+
+MVIT = Scheme(
+    NATIVE,
+    "a multiscale vision transformer",
+    (
+        *(Rule(name, f"cls_positional_encoding.{name}") for name in _PLACES),
+        Rule("patch_embed.proj.", "patch_embed.patch_model."),
+        *(Rule(f"blocks.*.{name}", f"blocks.*.{name}") for name in _SAME_IN_A_BLOCK),
+        Rule("norm.", "norm_embed."),
+        Rule("head.projection.", "head.proj."),
+    ),
+    (SPLIT_QKV,),
+    mark="cls_positional_encoding.",
+)
+"""MViTv1. A file
+with queries, keys and values apart is refused (``refusals``): it is another function or not, and no
+key tells."""
+
+SCHEMES = (
+    *(RESNET, POOLED_RESNET, SLOWFAST, X3D, MVIT),
+    *(SLOW_WITH_BOXES, C2D_WITH_BOXES, SLOWFAST_WITH_BOXES),
+)

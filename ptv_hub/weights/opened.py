@@ -21,6 +21,7 @@ from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.checkpoint import Checkpoint
 from ptv_hub.weights.layouts import Converted
 from ptv_hub.weights.own_word import OwnWord, own_word
+from ptv_hub.weights.refusals import refused
 from ptv_hub.weights.rules import Scheme, Shapes
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import known, left_out
@@ -64,20 +65,41 @@ class OpenedWeights:
             Inexpressible: it is of a network that is known and not served.
             LayoutError, CheckpointError: as ``layout``.
         """
-        found = layouts.schemes(self.file.tensors)
-        if len(found) == 1:
-            return (layouts.one_scheme(found),)
-        for told in self._told(found):
+        every = layouts.schemes(self.file.tensors)
+        if self.own_word.inexpressible is not None:
+            raise refused(
+                f"{every[0].family} of PySlowFast", self.own_word.inexpressible, self.layout
+            )
+        found = self._with_its_head(every)
+        for told in self._told(every, found):
             if len(told) == 1:
                 return (layouts.one_scheme(told),)
         return found
 
-    def _told(self, found: tuple[Scheme, ...]) -> Iterator[tuple[Scheme, ...]]:
+    def _with_its_head(self, every: tuple[Scheme, ...]) -> tuple[Scheme, ...]:
+        """Those with the head that the file's config says, or else its number of classes tells."""
+        boxes = self.own_word.boxes
+        if boxes is None:
+            return layouts.of_its_classes(every, self.file.tensors)
+        found = tuple(s for s in every if s.takes_boxes == boxes)
+        if boxes and not found:
+            raise refused(
+                f"a detector of PySlowFast on {every[0].family}",
+                "its config says DETECTION.ENABLE, and of such networks PyTorchVideo's builders"
+                " give none a head for boxes",
+                self.layout,
+            )
+        return found or every
+
+    def _told(
+        self, every: tuple[Scheme, ...], found: tuple[Scheme, ...]
+    ) -> Iterator[tuple[Scheme, ...]]:
         """Of several tables those that agree with what is said of the file, a word at a time."""
         if self.entry is not None:
-            yield self._like(found, self.entry)
+            yield self._like(every, self.entry)
         if self.own_word.name is not None:
-            yield from (self._like(found, e) for e in known() if e.name == self.own_word.name)
+            yield from (self._like(every, e) for e in known() if e.name == self.own_word.name)
+        yield found
         pooled = self.own_word.pooled
         if pooled is not None:
             yield tuple(s for s in found if _is_pooled(s) == pooled)
@@ -93,7 +115,7 @@ class OpenedWeights:
                 )
         for item in known():
             if any(begins_as_stated(self, item)):
-                yield self._like(found, item)
+                yield self._like(every, item)
 
     def _like(self, found: tuple[Scheme, ...], item: Entry) -> tuple[Scheme, ...]:
         """The tables that read it into the entry's keys."""

@@ -50,6 +50,7 @@ _ARCHS = {
     "x3d": ("x3d",),
     "csn": ("csn",),
     "r2plus1d": ("r2plus1d",),
+    "mvit": ("mvit",),
 }
 """``MODEL.ARCH`` -> the builders of such a network; of ``slow_i3d`` there is none."""
 
@@ -71,6 +72,12 @@ class OwnWord:
     """Whether the config's network has a pool in time, where it says so."""
     pooling: str | None = None
     """How the config's head pools, where there is a config."""
+    boxes: bool | None = None
+    """Whether the config's head takes boxes, where it says so: no key and no shape does."""
+    aligned: bool | None = None
+    """Whether the config's RoIAlign is aligned, where there are boxes."""
+    inexpressible: str | None = None
+    """What the config says that PyTorchVideo's builder cannot do, and no key tells."""
 
     def is_of(self, item: Entry) -> bool:
         """Whether the file claims to be this entry's: by name, or by all that its config states."""
@@ -79,12 +86,18 @@ class OwnWord:
             and self.expected(item) == self.claims
             and not self.excludes(item)
             and self.pooling in (None, item.head.pooling)
+            and self.aligned in (None, item.head.aligned)
         )
 
     def excludes(self, item: Entry) -> bool:
         """Whether the file says of itself that its network is another than this entry's."""
         named = bool(self.names) and item.name not in self.names
-        return named or (self.builders is not None and item.builder.name not in self.builders)
+        other_head = self.boxes is not None and self.boxes != item.head.takes_boxes
+        return (
+            named
+            or other_head
+            or (self.builders is not None and item.builder.name not in self.builders)
+        )
 
     def expected(self, item: Entry) -> dict[str, object]:
         """What the config of this entry's file would state, of what this one does."""
@@ -106,16 +119,46 @@ def own_word(file: Checkpoint) -> OwnWord:
         return OwnWord(name, claims, names)
     if isinstance(model, dict) and model.get("MODEL_NAME") == "ResNet_nopool":
         arch = "slow_c2d"  # what the config of C2D_NOPOOL asks for; see the manifest's erratum
-    grid = config.get("MULTIGRID")
-    short = isinstance(grid, dict) and grid.get("SHORT_CYCLE") is True
+    boxes, aligned = _detection(config)
     return OwnWord(
         name,
         claims,
         names,
         builders=_ARCHS.get(arch, ()),
         pooled=arch in ("c2d", "i3d"),
-        pooling="global" if short else "windowed",
+        pooling="boxes" if boxes else "global" if _in_short_cycles(config) else "windowed",
+        boxes=boxes,
+        aligned=aligned,
+        inexpressible=_of_other_attention(config) if arch == "mvit" else None,
     )
+
+
+def _in_short_cycles(config: Mapping[str, object]) -> bool:
+    """Whether it is of multigrid training, whose heads pool over the whole map."""
+    grid = config.get("MULTIGRID")
+    return isinstance(grid, dict) and grid.get("SHORT_CYCLE") is True
+
+
+_MVIT_FLAGS = {
+    "RESIDUAL_POOLING": "adds the pooled queries to what attention gives",
+    "USE_MEAN_POOLING": "classifies the mean of the tokens and not the class token",
+}
+
+
+def _of_other_attention(config: Mapping[str, object]) -> str | None:
+    """A switch of PySlowFast's MViT that is on, and makes another function of the same tensors."""
+    said = config.get("MVIT")
+    on = [name for name in _MVIT_FLAGS if isinstance(said, dict) and said.get(name) is True]
+    return f"MVIT.{on[0]} in its config {_MVIT_FLAGS[on[0]]}" if on else None
+
+
+def _detection(config: Mapping[str, object]) -> tuple[bool | None, bool | None]:
+    """Whether the head takes boxes, and whether its RoIAlign is aligned (PySlowFast's default)."""
+    said = config.get("DETECTION")
+    enabled = said.get("ENABLE") if isinstance(said, dict) else None
+    if not isinstance(said, dict) or not isinstance(enabled, bool):
+        return None, None
+    return enabled, said.get("ALIGNED", True) is not False if enabled else None
 
 
 _CONFIG_LETTERS = 100_000

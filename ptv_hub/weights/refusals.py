@@ -27,6 +27,12 @@ def _matching(pattern: str) -> Callable[[Sequence[str]], list[str]]:
     return lambda keys: [key for key in keys if found.search(key)]
 
 
+def _native_vit(pattern: str) -> Callable[[Sequence[str]], list[str]]:
+    """As ``_matching``, of PySlowFast's transformers alone: others have keys nearly alike."""
+    matching, theirs = _matching(pattern), {"patch_embed.proj.weight", "head.projection.weight"}
+    return lambda keys: matching(keys) if theirs <= set(keys) else []
+
+
 def _two_depths(keys: Sequence[str]) -> list[str]:
     """Blocks that only one of MMAction2's two pathways has."""
     blocks: dict[str, set[tuple[str, str]]] = {"slow": set(), "fast": set()}
@@ -69,6 +75,25 @@ REFUSALS = (
         "an MViTv2 of PySlowFast",
         "no builder of PyTorchVideo has its relative positions",
         _matching(r"\.attn\.rel_pos_[hwt]$"),
+    ),
+    Refusal(
+        "native",
+        "an MViT of PySlowFast with queries, keys and values apart",
+        "SEPARATE_QKV and POOL_FIRST give the same keys, and pooling first is another function",
+        _native_vit(r"^blocks\.\d+\.attn\.q\.weight$"),
+    ),
+    Refusal(
+        "native",
+        "a vision transformer of PySlowFast whose places are learned together",
+        "it is one of images, or a masked autoencoder's (SEP_POS_EMBED: False); PyTorchVideo's of"
+        " videos has places in space apart from those in time",
+        _native_vit(r"^pos_embed$"),
+    ),
+    Refusal(
+        "native",
+        "an MViT of PySlowFast with a norm behind its patches",
+        "NORM_STEM: the models for video of PyTorchVideo's hub have none",
+        _native_vit(r"^norm_stem\."),
     ),
     Refusal(
         "native",

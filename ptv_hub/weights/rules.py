@@ -22,7 +22,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Rule:
-    """Keys that begin with ``own`` in the scheme begin with ``official`` in the official layout."""
+    """Keys that begin with ``own`` in the scheme begin with ``official`` in the official layout.
+
+    Without a point at their ends they are whole keys.
+    """
 
     own: str
     official: str
@@ -54,6 +57,11 @@ class Scheme:
     its other keys. ``None`` where a rule's keys are enough."""
     refusal: str | None = None
     """Why this family is known and not served; ``None`` for those that are."""
+
+    @property
+    def takes_boxes(self) -> bool:
+        """Whether it is of networks with a head for boxes."""
+        return self.from_official("detection_head.proj.weight") is not None
 
     def reads(self, keys: Iterable[str]) -> bool:
         """Whether it names every key, and the family's mark is among them."""
@@ -103,6 +111,8 @@ _NUMBER = re.compile(r"\d+")
 
 def _renamed(key: str, table: Mapping[str, str]) -> str | None:
     """The key under the table's other name: its numbers are tried as stars, last ones first."""
+    if key in table and "*" not in key:
+        return table[key]
     beginning, _, leaf = key.rpartition(".")
     numbers = list(_NUMBER.finditer(beginning + "."))
     # A rule has at most one star: the number of the block within its stage.

@@ -13,6 +13,12 @@ _FIRST = re.compile(r"^blocks\.\d+\.res_blocks\.\d+\.branch2\.conv_a\.weight$")
 _MIDDLE = re.compile(r"^blocks\.\d+\.res_blocks\.\d+\.branch2\.conv_b\.weight$")
 
 
+def trunk(shapes: Shapes) -> Shapes:
+    """Of a network with a head for boxes all but the head, as if it stood by itself."""
+    inside = "model."
+    return {key.removeprefix(inside): s for key, s in shapes.items() if key.startswith(inside)}
+
+
 def has_two_stems(shapes: Shapes) -> bool:
     """Whether the stem has a convolution of space and one of time, as that of X3D."""
     return "blocks.0.conv.conv_t.weight" in shapes and "blocks.0.conv.conv_xy.weight" in shapes

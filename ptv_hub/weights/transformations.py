@@ -141,6 +141,50 @@ ROLL_CLASSIFIER = Transformation(
 )
 
 
+# --------------------------------------------------- one matrix for queries, keys and values
+
+_JOINT = ".attn.qkv."
+_APART = (".attn.q.", ".attn.k.", ".attn.v.")
+
+
+def _split(tensors: Tensors) -> Tensors:
+    result: Tensors = {}
+    for key, value in tensors.items():
+        if _JOINT not in key:
+            result[key] = value
+            continue
+        rows, rest = divmod(len(value), len(_APART))
+        if rest:
+            raise LayoutError(
+                "queries, keys and values in one tensor that has not three parts",
+                keys=(key,),
+                found=f"{len(value)} rows",
+            )
+        for name, part in zip(_APART, value.split(rows), strict=True):
+            result[key.replace(_JOINT, name)] = part.contiguous()
+    return result
+
+
+def _join(tensors: Tensors) -> Tensors:
+    result: Tensors = {}
+    for key, value in tensors.items():
+        if _APART[0] in key:
+            parts = [tensors[key.replace(_APART[0], name)] for name in _APART]
+            result[key.replace(_APART[0], _JOINT)] = torch.cat(parts)
+        elif not any(name in key for name in _APART):
+            result[key] = value
+    return result
+
+
+SPLIT_QKV = Transformation(
+    name="split_qkv",
+    does="split each block's matrix of queries, keys and values into three, in this order",
+    forward=_split,
+    back=_join,
+    back_does="joined each block's matrices of queries, keys and values into one, in this order",
+)
+
+
 # ----------------------------------------------------------------------- other shapes
 
 

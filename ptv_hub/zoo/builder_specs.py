@@ -79,7 +79,11 @@ class MViTSpec(Record):
     halve height and width of the queries."""
     kv_stride: tuple[Step, Step, Step]
     """Of the first block's pools of keys and values: frames, height, width."""
-    pool_kernel: tuple[Step, Step, Step] = (3, 3, 3)
+    pool_kernel: tuple[Step, Step, Step] | None = (3, 3, 3)
+    """Of all pools of queries, keys and values; null for one more than each stride above 1."""
+    attention_norm_eps: Annotated[float, Field(gt=0, le=1e-3)] = 1e-5
+    """Of the layer norms within attention: PyTorchVideo's, or 1e-6 (PySlowFast, torchvision). The
+    other layer norms have 1e-6 in each of them."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
     @model_validator(mode="after")
