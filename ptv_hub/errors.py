@@ -42,26 +42,10 @@ from typing import TypedDict
 
 from typing_extensions import Unpack
 
-from ptv_hub.text import shortened, visible
+from ptv_hub.text import Lines, shortened, visible
 
 _LONGEST_FACT = 4000
 """Characters of a line that a message shows; what a stranger's file says may be of any length."""
-
-
-class Lines(str):
-    """A fact of several lines, said by the one who builds it: a stranger's newline makes none."""
-
-    parts: tuple[str, ...]
-
-    @classmethod
-    def of(cls, parts: Iterable[str]) -> Lines:
-        parts = tuple(parts)
-        lines = cls("\n".join(parts))
-        lines.parts = parts
-        return lines
-
-    def __str__(self) -> str:
-        return self
 
 
 class Facts(TypedDict, total=False):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 _COMMANDS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of characters that steer a terminal, turn the direction of writing, end a line or
@@ -41,6 +41,22 @@ def _commands(character: str) -> bool:
 def shortened(text: str, most: int) -> str:
     """The text, or its beginning and how much more there is."""
     return text if len(text) <= most else f"{text[:most]}... ({len(text) - most} more characters)"
+
+
+class Lines(str):
+    """A fact of several lines, said by the one who builds it: a stranger's newline makes none."""
+
+    parts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, parts: Iterable[str]) -> Lines:
+        parts = tuple(parts)
+        lines = cls("\n".join(parts))
+        lines.parts = parts
+        return lines
+
+    def __str__(self) -> str:
+        return self
 
 
 def python_literal(text: str) -> str:

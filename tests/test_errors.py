@@ -6,7 +6,8 @@ import pickle
 
 import pytest
 
-from ptv_hub.errors import Lines, PtvHubError, UnknownName
+from ptv_hub.errors import PtvHubError, UnknownName
+from ptv_hub.text import Lines
 
 NAMES = ("fp32", "fp16", "bf16")
 

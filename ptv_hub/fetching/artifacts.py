@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from ptv_hub.errors import FetchError, HashMismatch, Lines, NoServer, OfflineError, WriteError
+from ptv_hub.errors import FetchError, HashMismatch, NoServer, OfflineError, WriteError
 from ptv_hub.fetching import cache, hub, offline
 from ptv_hub.fetching.addresses import shown
 from ptv_hub.fetching.cache import Allowed, CachedFile, Pin
@@ -18,6 +18,7 @@ from ptv_hub.fetching.completeness import broken
 from ptv_hub.fetching.download import download, without_login
 from ptv_hub.fetching.part import Report, discard
 from ptv_hub.files import sha256_of
+from ptv_hub.text import Lines
 from ptv_hub.zoo import repository
 from ptv_hub.zoo.entry import Artifact, Entry
 from ptv_hub.zoo.records import Record
