@@ -20,6 +20,7 @@ from ptv_hub.engines.export_graph import Graph, Options, example, trace
 from ptv_hub.engines.optimized import DTYPES
 from ptv_hub.errors import ExportError, PtvHubError, WriteError
 from ptv_hub.files import ready_file, refuse_existing
+from ptv_hub.models.boxes import refuse_boxes
 from ptv_hub.models.builders import VideoModel, activated
 from ptv_hub.models.digest import digest
 from ptv_hub.zoo.names import file_name
@@ -76,6 +77,7 @@ def export(
         ExportError: the engine cannot run it, or gives other scores. No file is left.
         WriteError: the folder cannot be written, or there is such a file.
     """
+    refuse_boxes(model.entry, "an exported model")
     target, options = format_of(to), options or Options()
     out = _target(model, target, out)
     refuse_existing(out, overwrite)

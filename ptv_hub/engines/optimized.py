@@ -19,6 +19,7 @@ from typing_extensions import Self
 
 from ptv_hub.engines.folding import FusedConv, fold, pack
 from ptv_hub.errors import MissingExtra, PtvHubError, UnknownName, UsageError, WrongInput
+from ptv_hub.models.boxes import refuse_boxes
 from ptv_hub.models.builders import Activation, VideoModel
 from ptv_hub.models.digest import digest
 from ptv_hub.models.roads import Pathways
@@ -191,7 +192,8 @@ def optimize(model: VideoModel, backend: str = "torch", *, dtype: str = "fp32") 
     Raises:
         UnknownName: no such backend or dtype.
         MissingExtra: OpenVINO is not installed.
-        UsageError: a model in training mode, or a dtype that the device or ``auto`` has not.
+        UsageError: a model in training mode or one that takes boxes, or a dtype that the device or
+            ``auto`` has not.
         WrongInput: not a model of ``ptv_hub.load``.
     """
     if not isinstance(model, VideoModel):
@@ -200,6 +202,7 @@ def optimize(model: VideoModel, backend: str = "torch", *, dtype: str = "fp32") 
             expected="what ptv_hub.load returns",
             found=f"a {type(model).__name__}",
         )
+    refuse_boxes(model.entry, "an optimized model")
     if model.training:
         raise UsageError("the model is in training mode", fix="model.eval()")
     if dtype not in DTYPES:

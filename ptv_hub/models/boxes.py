@@ -7,13 +7,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ptv_hub.errors import WrongInput
+from ptv_hub.errors import UsageError, WrongInput
 from ptv_hub.zoo.entry import Entry
 
 _EXPECTED = (
     "float of shape (N, 5): the number of the clip in the batch, then x1, y1, x2, y2 in pixels of"
     " the clip, x1 <= x2 and y1 <= y2; or a list of a tensor (n, 4) for each clip"
 )
+
+
+def refuse_boxes(entry: Entry, what: str) -> None:
+    """Raise UsageError if the entry's model takes boxes, and ``what`` is for clips alone."""
+    if entry.head.takes_boxes:
+        raise UsageError(
+            f"{what} takes clips alone, and {entry.name} scores boxes in them",
+            expected="a model that scores whole videos",
+            found=f"{entry.arch}, with a head for boxes",
+            fix="call it as ptv_hub.load returns it: model(clip, boxes)",
+        )
 
 
 def checked_boxes(

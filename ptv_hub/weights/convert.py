@@ -35,6 +35,15 @@ _OF_OTHER_CODE = {NATIVE, MMACTION2}
 """Layouts whose files are not written by PyTorchVideo's models, or a wrapper around them."""
 
 
+_BOUND = {
+    "optimizer_state": "its parameters are numbered in the order of that network's",
+    "cfg": "it builds that code's network",
+    "epoch": "it is where that code's training goes on",
+}
+"""Why a part of a training state is of no use to other code."""
+_BOUND_TO_IT = "other code does not read it"
+
+
 class Conversion(Record):
     """What ``convert`` did."""
 
@@ -110,12 +119,13 @@ def _carried(weights: OpenedWeights, to: str) -> dict[str, Any]:
     """The file's training state, if the code that reads the layout can go on from it."""
     training = weights.file.training
     if training and weights.layout != to and {weights.layout, to} & _OF_OTHER_CODE:
+        reasons = [f"{key}: {_BOUND.get(key, _BOUND_TO_IT)}" for key in training]
         raise UsageError(
             "training state belongs to the code that wrote it",
             where=weights.path,
             expected=f"the {weights.layout} layout, or no training state",
-            found=f"{', '.join(training)}, whose parameters stand in that network's order",
-            fix="leave --keep-training out",
+            found="; ".join(reasons),
+            fix="leave --keep-training out: the weights alone, and whose they are, go along",
         )
     return training
 

@@ -331,6 +331,16 @@ def test_a_mixed_file_is_fetched_whole_when_a_hash_is_published(server):
     assert get(model(server, **published())).path.read_bytes() == FILE
 
 
+def test_the_first_digits_of_a_hash_are_held_against_what_arrives(server):
+    """MMAction2 states eight, in a file's name."""
+    digits = hashlib.sha256(FILE).hexdigest()[:8]
+    right = {"sha256_begins": digits, "hash_source": "the file's name"}
+    said = fails(model(server, **{**right, "sha256_begins": "0" * 8}), HashMismatch)
+    assert "a sha256 that begins with 00000000 (the file's name)" in said
+    assert digits in said
+    assert get(model(server, **right)).sha256.startswith(digits)
+
+
 def test_a_file_that_shrinks_midway_answers_416_and_is_fetched_from_its_start(server):
     small = archive(50_000, seed=3)
     server.always[PATH] = Answer(if_range=False)

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from ptv_hub.errors import Inexpressible, OtherWeights, Undecided
-from ptv_hub.models.builders import shapes
+import ptv_hub
+from ptv_hub.errors import Inexpressible, OtherWeights, Undecided, UsageError
+from ptv_hub.models.builders import build, shapes
 from ptv_hub.models.digest import digest
 from ptv_hub.weights import checkpoint, layouts
 from ptv_hub.weights.convert import convert
@@ -138,3 +139,12 @@ def test_the_zoos_row_is_refused_where_its_file_holds_a_c2d(drawn, tmp_path):
     path = other.write_caffe2(flat, tmp_path / "flat.pkl")
     with pytest.raises(Inexpressible, match="no kernel of it spans more than one frame"):
         load(item, weights=path)
+
+
+@pytest.mark.parametrize("name", ALIGNED.values())
+def test_what_takes_clips_alone_refuses_a_detector_and_says_so(name, tmp_path):
+    model = build(find(name), device="meta").eval()
+    with pytest.raises(UsageError, match="an optimized model takes clips alone"):
+        ptv_hub.optimize(model)
+    with pytest.raises(UsageError, match="an exported model takes clips alone"):
+        ptv_hub.export(model, to="torch-export", out=tmp_path / "model.pt2")

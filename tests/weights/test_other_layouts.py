@@ -311,11 +311,30 @@ def test_a_c2d_is_never_guessed(tmp_path):
 
 
 def test_training_state_stays_with_the_code_that_wrote_it(tmp_path):
-    source = write("native", "Kinetics/X3D_XS", tmp_path / "x.pyth")
-    with pytest.raises(UsageError, match="the code that wrote it"):
-        convert(source, tmp_path / "out.pyth", to="official", keep_training=True)
-    kept = convert(source, tmp_path / "out.pyth", to="native", keep_training=True)
-    assert kept.kept == ("epoch", "cfg")
+    content = other.native_checkpoint("Kinetics/X3D_XS")
+    momentum = {"state": {0: {"momentum_buffer": torch.arange(3.0)}}, "param_groups": []}
+    torch.save({**content, "optimizer_state": momentum}, tmp_path / "native.pyth")
+    theirs = write("mmaction2", "x3d_s_13x6", tmp_path / "theirs.pth")
+    for source, layout, told, kept in (
+        ("native.pyth", "native", "optimizer_state: its parameters", ["epoch", "cfg"]),
+        ("theirs.pth", "mmaction2", "meta: other code does not read it", ["meta"]),
+    ):
+        source, out = tmp_path / source, tmp_path / "out.pyth"
+        with pytest.raises(UsageError, match="the code that wrote it") as caught:
+            convert(source, out, to="official", keep_training=True)
+        assert told in str(caught.value)
+        assert not out.exists()
+        done = convert(source, out, to=layout, keep_training=True, overwrite=True)
+        assert [key for key in done.kept if key != "optimizer_state"] == kept
+        before, after = checkpoint.read(source).training, checkpoint.read(out).training
+        assert {key: before[key] for key in kept} == {key: after[key] for key in kept}
+        out.unlink()
+    assert theirs.exists()
+    done = convert(tmp_path / "native.pyth", tmp_path / "o.pyth", to="native", keep_training=True)
+    state = checkpoint.read(done.target).training["optimizer_state"]
+    assert torch.equal(state["state"][0]["momentum_buffer"], torch.arange(3.0))
+    left = convert(tmp_path / "native.pyth", tmp_path / "p.pyth", to="official")
+    assert set(left.dropped) == {"epoch", "cfg", "optimizer_state"}
 
 
 def test_mmaction2s_c2d_with_a_pool_is_told_by_its_config_or_not_at_all(tmp_path):
