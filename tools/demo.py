@@ -23,6 +23,8 @@ from ptv_hub.errors import KeyMismatch
 from ptv_hub.evaluation.report import verdict
 from ptv_hub.evaluation.report_page import write_report
 from ptv_hub.inference.timeline import draw_timeline
+from ptv_hub.verification.repeated import kept, predictions
+from tools import demo_picture
 
 NAME = "motion_x3d"
 PLAN = ("left", "out", "up", "right", "in", "down")
@@ -30,6 +32,8 @@ SECONDS = 3
 """Of each motion in the demonstration's video."""
 SEED = 4
 VIDEOS = 60
+SHOWN = ("labelled.mp4", "picture.png", "timeline.html", "evaluation/report.html")
+"""What there is to look at, in the folder."""
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -47,21 +51,26 @@ def draw(folder: Path) -> Path:
 
 
 def see(model: ptv_hub.VideoModel, video: Path, folder: Path) -> None:
-    """Predict along the video, four clips a second, and draw the picture."""
+    """Write the video with its labels, four windows a second, and its picture and page."""
+    made = ptv_hub.annotate(
+        model, video, folder / "labelled.mp4", stride="0.25s", top_k=3, overwrite=True
+    )
+    console.print("   seconds    drawn    seen, by the windows that lie within")
+    for place, label in enumerate(PLAN):
+        start, end = place * SECONDS, (place + 1) * SECONDS
+        within = [w for w in made.windows if start <= w.start and w.end <= end]
+        seen = [window.predictions[0].label for window in within]
+        counts = {name: seen.count(name) for name in dict.fromkeys(seen)}
+        told = ", ".join(f"{name} {count} of {len(seen)}" for name, count in counts.items())
+        console.print(f"   {start:2} to {end:2}   {label:8} {told}")
     clips = 4 * SECONDS * len(PLAN)
     found = ptv_hub.predict(
         model, video, 6, f"{clips}x1", timeline=True, clip_sampling="main", batch_views=8
     )
-    console.print("   seconds    drawn    seen, by the clips that lie within")
-    for place, label in enumerate(PLAN):
-        start, end = place * SECONDS, (place + 1) * SECONDS
-        within = [m for m in found.timeline or () if start <= m.start and m.end <= end]
-        seen = [moment.predictions[0].label for moment in within]
-        counts = {name: seen.count(name) for name in dict.fromkeys(seen)}
-        told = ", ".join(f"{name} {count} of {len(seen)}" for name, count in counts.items())
-        console.print(f"   {start:2} to {end:2}   {label:8} {told}")
-    for suffix in (".png", ".html"):
-        draw_timeline(found, video, folder / f"timeline{suffix}")
+    draw_timeline(found, video, folder / "timeline.html")
+    sizes = {"picture.png": demo_picture.WIDE, "picture-narrow.png": demo_picture.NARROW}
+    for name, size in sizes.items():
+        demo_picture.write(folder / name, video, made.windows, found, PLAN, size)
 
 
 def measure(model: ptv_hub.VideoModel, folder: Path) -> None:
@@ -72,6 +81,14 @@ def measure(model: ptv_hub.VideoModel, folder: Path) -> None:
         raise SystemExit("another process reports")
     write_report(result, folder / "evaluation", {one.id: one.source for one in listing.items})
     console.print(f"   {verdict(result)}")
+    said = predictions(folder / "evaluation" / "scores.npz", model.entry.labels)
+    before = kept(model.entry)
+    other = sorted(item for item in said if said[item] != before[item].predicted)
+    right = sum(before[item].predicted == Path(item).parts[0] for item in said)
+    console.print(
+        f"   of these {len(said)} videos {right} were right when the model was published; "
+        f"{len(other)} are taken for something else now{': ' if other else ''}{', '.join(other)}"
+    )
 
 
 def convert(folder: Path) -> Path:
@@ -94,7 +111,7 @@ def convert(folder: Path) -> Path:
 
 def what_is_next(folder: Path) -> None:
     step("Look at it")
-    for name in ("motion.mp4", "timeline.png", "timeline.html", "evaluation/report.html"):
+    for name in SHOWN:
         console.print(f"   {folder / name}")
     step("With the real weights")
     python = Path(sys.executable)
@@ -102,7 +119,8 @@ def what_is_next(folder: Path) -> None:
         python = python.relative_to(Path.cwd())
     hub = python.parent / "ptv-hub"
     console.print(f"   {hub} list")
-    console.print(f"   {hub} predict slowfast_r50 dancing.mp4 --plot dancing.html")
+    console.print(f"   {hub} predict slowfast_r50 dancing.mp4 --annotate labelled.mp4")
+    console.print(f"   {hub} watch x3d_m 0")
     console.print(f"   {hub} verify X3D_M")
     console.print(f"   {hub} convert X3D_M --to official -o x3d_m.safetensors")
     console.print(f"   {python} -c \"import ptv_hub; ptv_hub.load('slowfast_r50')\"")

@@ -47,12 +47,15 @@ class Panel:
     """0 (the frame is seen) to 255 (the picture is), (h, w, 1)."""
 
 
-def panel(said: Sequence[ClassScore], width: int, height: int) -> Panel | None:
+def panel(
+    said: Sequence[ClassScore], width: int, height: int, *, letters: int | None = None
+) -> Panel | None:
     """The best classes of a window, for frames of a size: as many as half of its height holds.
 
-    ``None`` where not even one fits, or there is none.
+    ``letters`` is their height, by the size of the frame if not given. ``None`` where not even one
+    class fits, or there is none.
     """
-    unit = min(max(min(width, height) // _SHARE, _SMALLEST), _LARGEST)
+    unit = letters or min(max(min(width, height) // _SHARE, _SMALLEST), _LARGEST)
     margin = unit // 2
     rows = min(len(said), int((height / 2 - 2 * _PAD * unit) // (_ROW * unit)))
     if rows < 1 or width < 4 * unit:
