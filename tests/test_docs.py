@@ -6,8 +6,10 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import ptv_hub
@@ -98,6 +100,22 @@ def test_the_readmes_two_commands_are_targets():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+def test_the_pictures_are_small_and_shown_where_they_are_made():
+    shown = {
+        target
+        for page in PAGES
+        for target in re.findall(r"(?:src|srcset)=\"([^\"]+)\"|\]\((img/[^)]+)\)", page.read_text())
+    }
+    names = {Path("".join(target)).name for target in shown}
+    pictures = sorted((ROOT / "docs" / "img").iterdir())
+    assert {picture.name for picture in pictures} == names == {"demo.png", "demo-narrow.png"}
+    for picture, widest in zip(pictures, (760, 2000), strict=True):
+        assert picture.stat().st_size < 200_000
+        with Image.open(picture) as opened:
+            assert opened.width == widest
+            assert len(opened.convert("RGB").getcolors(1 << 24) or ()) > 20  # not one colour
+
+
 def test_the_demo_runs(tmp_path):
     done = subprocess.run(
         [sys.executable, "tools/demo.py", str(tmp_path)],
@@ -116,7 +134,10 @@ def test_the_demo_runs(tmp_path):
         assert said in done.stdout
     for said in ("refused", "demonstration, drawn data; ", "With the real weights"):
         assert said in done.stdout
-    for name in ("motion.mp4", "timeline.png", "timeline.html", "evaluation/report.html"):
+    assert (
+        "56 were right when the model was published; 0 are taken for something else" in done.stdout
+    )
+    for name in ("labelled.mp4", "picture.png", "timeline.html", "evaluation/report.html"):
         assert str(tmp_path / name) in done.stdout
         assert (tmp_path / name).stat().st_size > 1000
     assert done.stderr == ""

@@ -36,13 +36,15 @@ from ptv_hub.cli import (
     weights,
     zoo,
 )
+from ptv_hub.cli.families import Family
 from ptv_hub.cli.talk import tell_error, tell_lines
 from ptv_hub.errors import PtvHubError, Terminated, UsageError
 
 DEBUG_VARIABLE = "PTV_HUB_DEBUG"
 _BUG = 70  # sysexits.h: an internal software error
 
-app = typer.Typer(
+app = Family(
+    in_panels=True,
     name="ptv-hub",
     no_args_is_help=True,
     rich_markup_mode="markdown",

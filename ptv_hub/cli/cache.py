@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ptv_hub.cli.families import Family, panel_of
 from ptv_hub.cli.options import Json, Names
 from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import put, tell, tell_error
@@ -19,14 +20,14 @@ CHECK_FAILED = 3
 
 
 def register(app: typer.Typer) -> None:
-    family = typer.Typer(
+    family = Family(
         no_args_is_help=True,
         help="What lies in the cache (PTV_HUB_CACHE, else torch's hub folder).",
     )
     for command in (size, verify, remove, clean):
         family.command()(command)
     family.command("list")(list_)
-    app.add_typer(family, name="cache")
+    app.add_typer(family, name="cache", rich_help_panel=panel_of("cache"))
 
 
 def list_(json: Json = False) -> None:

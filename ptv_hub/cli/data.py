@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ptv_hub.cli.families import Family, panel_of
 from ptv_hub.cli.options import (
     Data,
     DatasetName,
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    data = typer.Typer(no_args_is_help=True, help="Look at a data set, or prepare it.")
+    data = Family(no_args_is_help=True, help="Look at a data set, or prepare it.")
     data.command("check")(check)
     data.command("extract")(extract)
     data.command("draw")(draw)
-    app.add_typer(data, name="data")
+    app.add_typer(data, name="data", rich_help_panel=panel_of("data"))
 
 
 def check(

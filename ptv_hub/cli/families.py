@@ -1,0 +1,92 @@
+"""How help is laid out: panels by what one wants to do, and no word that says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args, get_origin
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+PANELS = {
+    "Explore": ("list", "show", "identify", "env"),
+    "Use": ("predict", "watch", "features", "recipes", "bench"),
+    "Weights": ("fetch", "lock", "cache", "convert", "digest", "verify"),
+    "Evaluate": ("eval", "data"),
+    "Train": ("finetune", "train", "config"),
+    "Publish": ("push", "export", "site"),
+}
+"""What a user wants to do -> the commands for it, in the order of the help."""
+
+_VALUES = {
+    **dict.fromkeys(("bool", "boolean"), ""),
+    **dict.fromkeys(("int", "integer", "integer range"), "N"),
+    **dict.fromkeys(("float", "float range"), "X"),
+    **dict.fromkeys(("str", "text"), "TEXT"),
+    **dict.fromkeys(("Path", "path"), "PATH"),
+}
+"""What typer, or click under an older one, calls a type -> what stands for a value of it."""
+
+
+def panel_of(command: str) -> str | None:
+    """The panel of a command."""
+    return next((panel for panel, names in PANELS.items() if command in names), None)
+
+
+class Family(typer.Typer):
+    """Commands whose help looks as all do."""
+
+    def __init__(self, *, in_panels: bool = False, **facts: Any) -> None:
+        """``in_panels``: not of those within a family, as ``cache list``."""
+        super().__init__(**{"cls": _Group, **facts})
+        self._in_panels = in_panels
+
+    def command(self, name: str | None = None, **facts: Any) -> Callable[[Any], Any]:
+        facts = {"cls": _Command, **facts}
+
+        def registered(function: Any) -> Any:
+            panel = panel_of(name or function.__name__) if self._in_panels else None
+            return super(Family, self).command(name, rich_help_panel=panel, **facts)(function)
+
+        return registered
+
+
+class _Command(TyperCommand):
+    def get_params(self, ctx: Any) -> Any:
+        return _plain(super().get_params(ctx))
+
+
+class _Group(TyperGroup):
+    def get_params(self, ctx: Any) -> Any:
+        return _plain(super().get_params(ctx))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of the panels; of a family as they were made."""
+        known = super().list_commands(ctx)
+        order = [name for names in PANELS.values() for name in names]
+        return sorted(known, key=lambda name: order.index(name) if name in order else -1)
+
+
+def _plain(params: list[Any]) -> list[Any]:
+    for param in params:
+        kind = "bool" if getattr(param, "is_flag", False) else _kind(param)
+        if param.metavar is None and param.param_type_name == "option" and kind in _VALUES:
+            param.metavar = _VALUES[kind]
+        if param.param_type_name == "argument" and hasattr(param, "display_type_rich"):
+            param.display_type_rich = _nothing  # <str> beside the name of each says nothing
+    return params
+
+
+def _kind(param: Any) -> str:
+    described = getattr(param, "type_descriptor", None)
+    if described is None:
+        return str(param.type.name)
+    if described.is_choice:
+        return "choice"  # its words are shown
+    annotation = described.annotation
+    inner = get_args(annotation)[0] if get_origin(annotation) is list else annotation
+    return str(getattr(inner, "__name__", ""))
+
+
+def _nothing(ctx: Any) -> str:
+    return ""
