@@ -11,7 +11,7 @@ VENV_OLDEST ?= $(VENV)-oldest
 OLDEST := tests/test_dependencies.py tests/test_files.py tests/zoo tests/weights/test_layouts.py \
   tests/inference/test_video.py tests/inference/test_streams.py tests/cli/test_commands.py
 
-.PHONY: help demo test docs package test-oldest test-app test-slow test-browser test-ray test-transformers browser fuzz lint format generate clean
+.PHONY: help demo test docs package test-oldest test-app test-slow test-browser test-ray test-transformers test-watch served browser pictures fuzz lint format generate clean
 
 help:
 	@echo "make demo       set up and show a small trained model at work, offline, into demo/"
@@ -21,10 +21,12 @@ help:
 	@echo "make test-ray   the example on Ray Data, on a cluster of two workers here"
 	@echo "make test-app   the example app in headless Chromium"
 	@echo "make test-transformers  pushed models in transformers: its own environment (6 GB)"
+	@echo "make test-watch  live video: HTTP served by FFmpeg, RTSP by GStreamer, an hour of frames"
 	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
 	@echo "make fuzz TIME=600  what reads strangers' bytes, for so many seconds, with atheris"
 	@echo "make package    sdist and wheel, checked, installed in new environments and used there"
 	@echo "make docs       the documentation as pages, into site/"
+	@echo "make pictures   draw the pictures of docs/img anew"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff rewrite the code"
 	@echo "make generate   rewrite what is generated: JSON Schemas, the README's zoo table"
@@ -93,6 +95,20 @@ test-app:
 
 browser: $(BIN)/.dev browser
 	$(BIN)/python -m pytest -m slow tests/publish/test_site.py
+
+# Live video, served by others, which are installed if they are not there (Debian, Ubuntu):
+# FFmpeg's program, and GStreamer's RTSP server, which the system's Python runs.
+test-watch: $(BIN)/.dev served
+	$(BIN)/python -m pytest -m "slow or not slow" tests/inference/test_watching.py \
+	  tests/inference/test_watching_served.py
+
+served:
+	command -v ffmpeg && /usr/bin/python3 tests/rtsp_server.py --check || { apt-get update && \
+	  apt-get install -y --no-install-recommends ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 \
+	  gstreamer1.0-plugins-base gstreamer1.0-plugins-good; }
+
+pictures: $(BIN)/.dev
+	$(BIN)/python tools/pictures.py
 
 # Ray Data brings much that nothing else here needs: it has an environment of its own.
 test-ray: $(BIN)/.dev

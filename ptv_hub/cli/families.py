@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 PANELS = {
     "Explore": ("list", "show", "identify", "env"),
     "Use": ("predict", "watch", "features", "recipes", "bench"),
-    "Weights": ("fetch", "lock", "cache", "convert", "digest", "verify"),
+    "Weights": ("fetch", "lock", "cache", "convert", "digest", "verify", "attest"),
     "Evaluate": ("eval", "data"),
     "Train": ("finetune", "train", "config"),
     "Publish": ("push", "export", "site"),
