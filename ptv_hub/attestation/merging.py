@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from ptv_hub.attestation.contradictions import contradictions
 from ptv_hub.attestation.records import Attestation, SeenFile, SeenModel, read_attestation
 from ptv_hub.attestation.standing import with_standing
-from ptv_hub.errors import AttestationError, Lines, UsageError
+from ptv_hub.errors import AttestationError, UsageError
 from ptv_hub.files import write_texts
+from ptv_hub.text import Lines
 from ptv_hub.verification import goldens
 from ptv_hub.verification.goldens import ATTESTED_FILE, DRAWN_FILE, Golden
 from ptv_hub.zoo.documents import read_json
