@@ -11,7 +11,7 @@ VENV_OLDEST ?= $(VENV)-oldest
 OLDEST := tests/test_dependencies.py tests/test_files.py tests/zoo tests/weights/test_layouts.py \
   tests/inference/test_video.py tests/inference/test_streams.py tests/cli/test_commands.py
 
-.PHONY: help demo test docs package test-oldest test-app test-slow test-browser test-ray test-transformers test-watch served browser pictures fuzz lint format generate clean
+.PHONY: help demo test docs package test-oldest test-app test-slow test-browser test-ray test-transformers test-watch served test-int8 test-gpu browser pictures fuzz lint format generate clean
 
 help:
 	@echo "make demo       set up and show a small trained model at work, offline, into demo/"
@@ -22,6 +22,8 @@ help:
 	@echo "make test-app   the example app in headless Chromium"
 	@echo "make test-transformers  pushed models in transformers: its own environment (6 GB)"
 	@echo "make test-watch  live video: HTTP served by FFmpeg, RTSP by GStreamer, an hour of frames"
+	@echo "make test-gpu   parity, training and backends on a GPU (about ten minutes)"
+	@echo "make test-int8  eight bits: quantization by NNCF, and a true accuracy in it"
 	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
 	@echo "make fuzz TIME=600  what reads strangers' bytes, for so many seconds, with atheris"
 	@echo "make package    sdist and wheel, checked, installed in new environments and used there"
@@ -109,6 +111,16 @@ served:
 
 pictures: $(BIN)/.dev
 	$(BIN)/python tools/pictures.py
+# What only a GPU shows; where there is none, they are skipped and say so.
+test-gpu: $(BIN)/.dev
+	$(BIN)/python -m pytest -m gpu -rs tests/gpu
+
+# Eight bits: NNCF brings much that nothing else here needs.
+test-int8: $(BIN)/.dev
+	@test -x $(VENV)-int8/bin/python || $(PYTHON) -m venv $(VENV)-int8
+	@$(VENV)-int8/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,int8]'
+	OMP_NUM_THREADS=1 $(VENV)-int8/bin/python -m pytest -m 'slow or not slow' \
+	  tests/engines/test_agreement.py tests/engines/test_int8.py tests/datasets/test_calibration.py
 
 # Ray Data brings much that nothing else here needs: it has an environment of its own.
 test-ray: $(BIN)/.dev
@@ -149,4 +161,4 @@ generate: $(BIN)/.dev
 	$(BIN)/python tools/generate.py
 
 clean:
-	rm -rf $(VENV) $(VENV_OLDEST) $(VENV)-fuzz $(VENV)-package $(VENV)-docs dist site fuzz demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_OLDEST) $(VENV)-fuzz $(VENV)-package $(VENV)-docs $(VENV)-ray $(VENV)-int8 dist site fuzz demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,6 +28,7 @@ VARIANTS = ("stock", "torch:fp32", "openvino:fp32", "torch:bf16")
 def run(case: dict[str, Any]) -> dict[str, Any]:
     clock = measuring.CLOCKS[case["clock"]]
     import numpy as np
+    import torch
 
     from benchmarks import stock
     from ptv_hub.engines.memory import keep_freed_memory
@@ -35,7 +36,9 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     from ptv_hub.evaluation.loop import evaluate
     from ptv_hub.weights.load import load
 
-    model: Any = load(case["name"], weights=case["weights"])
+    device = case["device"]
+    torch.backends.cudnn.allow_tf32 = False
+    model: Any = load(case["name"], weights=case["weights"]).to(device)
     model.activation = model.entry.protocol.activation
     first, *others = case["videos"]
     backend, _, dtype = case["variant"].partition(":")
@@ -44,9 +47,19 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 
     def scores_of(videos: list[str]) -> Any:
         if backend == "stock":
-            return stock.scores(model, videos, 3).numpy()
+            return stock.scores(model, videos, 3, device).numpy()
         with tempfile.TemporaryDirectory() as folder:
-            evaluate(model, [(v, 0) for v in videos], out=folder, batch_views=3, dtype=dtype)
+            items = [(video, 0) for video in videos]
+            batch, workers = case["batch"], case["workers"]
+            evaluate(
+                model,
+                items,
+                out=folder,
+                batch_views=batch,
+                workers=workers,
+                dtype=dtype,
+                preprocess=case["preprocess"],
+            )
             return np.load(Path(folder, "scores.npz"))["scores"]
 
     start = clock()
@@ -59,7 +72,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         "first": begun - start,
         "seconds": (clock() - begun) / len(others),
         "scores": scores.tolist(),
-        "peak": measuring.peak_bytes(),
+        "peak": measuring.peak_bytes(device),
     }
 
 
@@ -70,6 +83,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=["x3d_xs", "x3d_s", "x3d_m", "slowfast_r50"])
     parser.add_argument("--videos", type=int, default=4, help="after the first")
     parser.add_argument("--variants", default=",".join(VARIANTS))
+    parser.add_argument("--workers", type=int, default=0, help="decoding processes, here")
+    parser.add_argument("--batch", type=int, default=3, help="views at once, here")
+    parser.add_argument("--preprocess", default="host", help="device: on the GPU")
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +100,15 @@ def main() -> None:
                 __file__,
                 name,
                 args.variants.split(","),
-                {"clock": args.clock, "weights": weights, "videos": videos},
+                {
+                    "clock": args.clock,
+                    "weights": weights,
+                    "videos": videos,
+                    "device": args.device,
+                    "workers": args.workers,
+                    "batch": args.batch,
+                    "preprocess": args.preprocess,
+                },
                 args.repeats,
                 folder,
                 lambda one: {

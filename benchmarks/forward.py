@@ -6,6 +6,7 @@ runs it. Batches of 3 views at test size, drawn weights and clip; fresh processe
 turns; medians. Differences are of the scores, memory is the process's peak.
 
     python benchmarks/forward.py [--repeats 3] [--json] [--variants eager,torch] [NAME ...]
+    python benchmarks/forward.py --device cuda --repeats 5 --variants eager,torch,torch:bf16,compile
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     backend, _, dtype = variant.partition(":")
     if kept:
         keep_freed_memory()
-    model: Any = load(case["name"], weights=case["weights"])
+    device = case["device"]
+    torch.backends.cudnn.allow_tf32 = False
+    model: Any = load(case["name"], weights=case["weights"]).to(device)
     spec = model.entry.input
     model.activation = model.entry.protocol.activation
     if backend != "eager":
@@ -49,16 +52,22 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(1)
     clip = draw.clip(spec.num_frames, spec.crop_size)
     noise = torch.randn(2, *clip.shape[1:], generator=generator)
-    views = torch.cat([clip, noise])
+    views = torch.cat([clip, noise]).to(device)
+
+    def call() -> Any:
+        found = model(views)
+        measuring.finished(device)
+        return found
+
     with torch.no_grad():
         start = clock()
-        scores = model(views)
+        scores = call()
         first = clock() - start
-        seconds = measuring.median_seconds(lambda: model(views), case["calls"], clock)
+        seconds = measuring.median_seconds(call, case["calls"], clock)
     return {
         "seconds": seconds,
         "first": first,
-        "peak": measuring.peak_bytes(),
+        "peak": measuring.peak_bytes(device),
         "scores": scores.tolist(),
     }
 
@@ -79,7 +88,12 @@ def main() -> None:
                 __file__,
                 name,
                 args.variants.split(","),
-                {"clock": args.clock, "weights": str(weights), "calls": args.calls},
+                {
+                    "clock": args.clock,
+                    "device": args.device,
+                    "weights": str(weights),
+                    "calls": args.calls,
+                },
                 args.repeats,
                 folder,
                 lambda one: {"seconds": one["seconds"], "first call s": one["first"]},

@@ -33,6 +33,7 @@ def parser(text: str | None) -> argparse.ArgumentParser:
         default="wall",
         help="cpu (with OMP_NUM_THREADS=1) where other work runs beside it",
     )
+    made.add_argument("--device", default="cpu", help="cuda: clocks wait for the GPU")
     made.add_argument("--json", action="store_true", help="write JSON to stdout")
     return made
 
@@ -80,7 +81,15 @@ def alternately(
         for number, case in enumerate(cases):
             print(f"{turn + 1}/{repeats} {case}", file=sys.stderr)
             runs[number].append(child(script, case, folder))
-    return [_medians(found) for found in runs]
+    return [{**_medians(found), "spread": _spread(found)} for found in runs]
+
+
+def _spread(found: list[dict[str, Any]]) -> float | None:
+    """From the fastest process to the slowest, as a part of the median."""
+    seconds = [one["seconds"] for one in found if "seconds" in one]
+    if len(seconds) < 2:
+        return None
+    return (max(seconds) - min(seconds)) / statistics.median(seconds)
 
 
 def against_first(
@@ -114,6 +123,7 @@ def against_first(
                 "times faster": found[0]["seconds"] / one["seconds"],
                 "difference": float(difference),
                 "peak MB": round(one["peak"] / 1e6),
+                "spread": one["spread"],
             }
         )
     return rows
@@ -152,7 +162,10 @@ def _text(value: Any) -> str:
 def machine() -> dict[str, Any]:
     import torch
 
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
+        "gpus": gpus,
+        "driver": _driver() if gpus else None,
         "cores": os.cpu_count(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "bfloat16": "avx512_bf16" in _flags(),
@@ -162,6 +175,16 @@ def machine() -> dict[str, Any]:
     }
 
 
+def _driver() -> str:
+    """Driver, and the clocks as they are now, as ``nvidia-smi`` says."""
+    asked = "driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.limit"
+    command = ["nvidia-smi", f"--query-gpu={asked}", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"not told: {error}"
+
+
 def _flags() -> str:
     try:
         return Path("/proc/cpuinfo").read_text()
@@ -169,8 +192,20 @@ def _flags() -> str:
         return ""
 
 
-def peak_bytes() -> int:
-    """The most memory that this process has had, bytes."""
+def finished(device: str) -> None:
+    """Wait until a device has done what it was given."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def peak_bytes(device: str = "cpu") -> int:
+    """The most memory that this process has had, bytes; of a GPU its own."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated(device)
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -82,7 +82,7 @@ def views(item: Entry, videos: Sequence[str]) -> Iterator[dict[str, Any]]:
     )
 
 
-def scores(model: Any, videos: Sequence[str], batch: int) -> Tensor:
+def scores(model: Any, videos: Sequence[str], batch: int, device: str = "cpu") -> Tensor:
     """The mean over the views of each video, as the loop does it: (videos, classes)."""
     item = model.entry
     sums = torch.zeros(len(videos), item.num_classes)
@@ -92,10 +92,11 @@ def scores(model: Any, videos: Sequence[str], batch: int) -> Tensor:
         if not waiting:
             return
         pathways = [
-            torch.stack(parts) for parts in zip(*(w["video"] for w in waiting), strict=True)
+            torch.stack(parts).to(device)
+            for parts in zip(*(w["video"] for w in waiting), strict=True)
         ]
         with torch.no_grad():
-            found = model(pathways if len(pathways) > 1 else pathways[0])
+            found = model(pathways if len(pathways) > 1 else pathways[0]).cpu()
         for one, row in zip(waiting, found, strict=True):
             sums[one["video_index"]] += row
         waiting.clear()

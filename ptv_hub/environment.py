@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 EXTRAS = {
     "app": ("gradio",),
+    "int8": ("openvino", "nncf"),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("openvino",),
     "pandas": ("pandas",),

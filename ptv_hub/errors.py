@@ -296,6 +296,10 @@ class ExportError(PtvHubError):
     """A model that cannot be exported, or a file that does not give the model's scores."""
 
 
+class QuantizationError(PtvHubError):
+    """A model could not be brought into eight bits, or is not the same model there."""
+
+
 class TrainingError(PtvHubError):
     """A training run that cannot go on."""
 

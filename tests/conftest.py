@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,6 +68,10 @@ def flipped(
         return [item for item in said if said[item] != before[item].predicted]
 
     return videos
+
+
+# Where a test imports OpenVINO itself, its telemetry would be sent by a process of its own.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,25 +8,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.cli.loading import load_on
+from ptv_hub.cli.loading import calibration_of, fastest_of, load_on
 from ptv_hub.cli.options import (
     ADVANCED,
     AnyWeights,
     Backend,
+    Calibrate,
+    CalibrateSeed,
+    CalibrateViews,
     ClipSampling,
     ConfigFile,
     Device,
     Dtype,
+    Fastest,
     Json,
     Limit,
     Name,
     OptionalData,
     Opts,
+    Preprocess,
     Strict,
     ValidationSet,
     Videos,
     Views,
     Weights,
+    Within,
     part,
 )
 from ptv_hub.cli.tables import print_json, print_table
@@ -76,6 +82,12 @@ def evaluate(
     device: Device = "auto",
     backend: Backend = None,
     dtype: Dtype = "fp32",
+    fastest: Fastest = False,
+    within: Within = None,
+    preprocess: Preprocess = "host",
+    calibrate: Calibrate = None,
+    calibrate_views: CalibrateViews = 64,
+    calibrate_seed: CalibrateSeed = 0,
     limit: Limit = None,
     sample: Annotated[
         int | None, typer.Option(min=1, help="Only N videos, drawn at random.")
@@ -147,6 +159,7 @@ def evaluate(
         )
     from ptv_hub.datasets.reading import read_listing
     from ptv_hub.engines.machine import Machine
+    from ptv_hub.engines.optimized import CLOSE
     from ptv_hub.evaluation.loop import evaluate as run
     from ptv_hub.evaluation.report_page import write_report
     from ptv_hub.inference.predict import protocol_for
@@ -167,18 +180,29 @@ def evaluate(
         tell(f"note: {note}")
     folder = out or Path(f"eval-{file_name(item.name)}")
     ready_folder(folder)
-    machine = Machine(device=device, backend=backend, dtype=dtype)
+    calibration = calibration_of(
+        wanted, dtype, calibrate, views=calibrate_views, seed=calibrate_seed
+    )
+    machine = Machine(
+        device=device,
+        backend=fastest_of(fastest, backend, within),
+        dtype=dtype,
+        calibration=calibration,
+        within=CLOSE if within is None else within,
+    )
+    model = load_on(machine, item, wanted.weights, any_weights=any_weights)
     try:
         found = run(
-            load_on(machine, item, wanted.weights, any_weights=any_weights),
+            model,
             listing,
             protocol,
             out=folder,
             batch_views=batch_views,
             workers=max(1, (os.cpu_count() or 2) // 2) if workers is None else workers,
-            dtype=dtype,
+            dtype=getattr(model, "dtype", dtype),
             keep_views=keep_views,
             validation_set=validation_set,
+            preprocess=preprocess,
             progress=True,
         )
     except KeyboardInterrupt:

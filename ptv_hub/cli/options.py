@@ -114,7 +114,46 @@ Backend = Annotated[
     str | None,
     typer.Option(help="Run on torch, compile, openvino, or auto: faster, with the same scores."),
 ]
-Dtype = Annotated[str, typer.Option(help="fp32, bf16 or fp16 (GPUs).", rich_help_panel=ADVANCED)]
+Dtype = Annotated[
+    str, typer.Option(help="fp32, bf16, fp16 (GPUs) or int8 (OpenVINO).", rich_help_panel=ADVANCED)
+]
+Preprocess = Annotated[
+    Literal["host", "device"],
+    typer.Option(
+        help="Where frames are normalised and resized: device sends uint8 to a GPU.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Fastest = Annotated[
+    bool,
+    typer.Option(
+        "--fastest", help="The fastest backend: --backend auto.", rich_help_panel=ADVANCED
+    ),
+]
+Within = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="How far --fastest may be from the model's scores; 1e-2 allows bf16. [default: 1e-5]",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Calibrate = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder or list of videos that int8 is calibrated on; kept, and used the next time.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+CalibrateViews = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Views to calibrate on; twice as many compare.", rich_help_panel=ADVANCED
+    ),
+]
+CalibrateSeed = Annotated[
+    int, typer.Option(min=0, help="Which videos and views are drawn.", rich_help_panel=ADVANCED)
+]
 BatchViews = Annotated[
     int,
     typer.Option(

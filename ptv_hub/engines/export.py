@@ -15,9 +15,12 @@ import torch
 from torch import Tensor
 
 from ptv_hub._version import __version__
+from ptv_hub.engines.agreement import Agreement
+from ptv_hub.engines.calibrated import CalibrationViews
 from ptv_hub.engines.export_formats import Format, format_of
 from ptv_hub.engines.export_graph import Graph, Options, example, trace
-from ptv_hub.engines.optimized import DTYPES
+from ptv_hub.engines.export_int8 import require_int8, write_int8
+from ptv_hub.engines.optimized import DTYPES, INT8
 from ptv_hub.errors import ExportError, PtvHubError, WriteError
 from ptv_hub.files import ready_file, refuse_existing
 from ptv_hub.models.boxes import refuse_boxes
@@ -49,6 +52,8 @@ class Exported(Record):
     """How many were compared."""
     digest: str
     """Of the weights."""
+    agreement: Agreement | None = None
+    """Of int8 with float32, on held-out views; it decides in place of ``tolerance``."""
     weights: str | None = None
     """Where they came from, and whether they are known to be the published ones."""
 
@@ -59,6 +64,7 @@ def export(
     *,
     to: str,
     options: Options | None = None,
+    calibration: CalibrationViews | None = None,
     overwrite: bool = False,
 ) -> Exported:
     """Write a model as a file for another engine, and prove that it gives the same scores.
@@ -68,6 +74,7 @@ def export(
         out: where to; the entry's name with the format's suffix in the working directory.
         to: ``onnx``, ``torch-export`` or ``openvino``.
         options: type, batch, preprocessing, pathways, output; see ``Options``.
+        calibration: of int8 what it is calibrated on and compared on.
         overwrite: replace a file of that name.
 
     Raises:
@@ -82,6 +89,7 @@ def export(
     out = _target(model, target, out)
     refuse_existing(out, overwrite)
     target.require()
+    views = require_int8(target, calibration) if options.dtype == INT8 else None
     compute = DTYPES[options.dtype if options.dtype in target.computes else "fp32"]
     graph = Graph(model, options, compute=compute)
     frames = example(model.entry.input, options.batch or 2)
@@ -89,9 +97,23 @@ def export(
     found_digest = digest(model.state_dict())
     with _beside(out) as folder, _engine_errors(model.entry.name, target):
         written = folder / out.name
-        target.write(graph, trace(graph), _metadata(model, options, found_digest), written)
-        difference = _difference(target, written, graph, frames, expected)
-        _refuse_other_scores(difference, graph, target)
+        told = _metadata(model, options, found_digest)
+        near = None
+        if views is None:
+            target.write(graph, trace(graph), told, written)
+            difference = _difference(target, written, graph, frames, expected)
+            _refuse_other_scores(difference, graph, target)
+        else:
+            near = write_int8(
+                target,
+                graph,
+                told,
+                written,
+                views,
+                wanted=lambda clip: _of_clip(model, clip, graph),
+                as_scores=lambda output: _as_scores(output, graph),
+            )
+            difference = near.max_difference
         size = sum(file.stat().st_size for file in folder.iterdir())
         names = _move(folder, out)
     batch = options.batch or "batch"
@@ -106,7 +128,8 @@ def export(
         dtype=options.dtype,
         max_difference=difference,
         tolerance=options.tolerance,
-        views=len(frames),
+        views=len(frames) if near is None else near.views,
+        agreement=near,
         digest=found_digest,
         weights=None if model.origin is None else model.origin.told,
     )
@@ -142,8 +165,16 @@ def _move(folder: Path, out: Path) -> list[str]:
 def _scores(model: VideoModel, inputs: tuple[Tensor, ...], frames: Tensor, graph: Graph) -> Tensor:
     """The model's own output for the same frames, through its own code, in float32."""
     plain = Graph(model, Options(pathways=graph.options.pathways)).inputs(frames)
+    return _of_inputs(model, plain, graph)
+
+
+def _of_clip(model: VideoModel, clip: Tensor, graph: Graph) -> Tensor:
+    return _of_inputs(model, graph.of_clip(clip), graph)
+
+
+def _of_inputs(model: VideoModel, inputs: tuple[Tensor, ...], graph: Graph) -> Tensor:
     with torch.no_grad(), activated(model, graph.model.activation):
-        scores = model(list(plain) if len(plain) > 1 else plain[0])
+        scores = model(list(inputs) if len(inputs) > 1 else inputs[0])
     return _as_scores(scores, graph)
 
 

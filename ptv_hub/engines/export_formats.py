@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from ptv_hub.engines import untold
 from ptv_hub.engines.export_graph import Graph
 from ptv_hub.errors import MissingExtra, UnknownName, UsageError
 
@@ -174,9 +175,15 @@ def _open_onnx(path: Path) -> Run:
 def _write_openvino(
     graph: Graph, program: ExportedProgram, metadata: Mapping[str, str], path: Path
 ) -> None:
-    import openvino
+    openvino = untold.openvino()
 
-    model = openvino.convert_model(program)
+    keep_openvino(openvino.convert_model(program), graph, metadata, path)
+
+
+def keep_openvino(model: Any, graph: Graph, metadata: Mapping[str, str], path: Path) -> None:
+    """Write OpenVINO's model under the names and shapes that the graph's options say."""
+    openvino = untold.openvino()
+
     batch = graph.options.batch or -1
     shapes = graph.input_shapes.values()
     for port, name, shape in zip(model.inputs, graph.input_names, shapes, strict=True):
@@ -191,7 +198,7 @@ def _write_openvino(
 
 
 def _open_openvino(path: Path) -> Run:
-    import openvino
+    openvino = untold.openvino()
 
     # Left to itself, OpenVINO computes in bfloat16 on CPUs that have it.
     exact = {"INFERENCE_PRECISION_HINT": "f32"}

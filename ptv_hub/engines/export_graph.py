@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from ptv_hub.engines.folding import fold
 from ptv_hub.errors import UsageError
 from ptv_hub.models.builders import VideoModel, slow_frames
 from ptv_hub.zoo.input_spec import InputSpec
@@ -19,7 +20,7 @@ from ptv_hub.zoo.input_spec import InputSpec
 class Options:
     """How the file is to look from outside."""
 
-    dtype: Literal["fp32", "fp16", "bf16"] = "fp32"
+    dtype: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
     """What it computes in, or at least keeps its weights in; inputs and outputs are float32."""
     batch: int | None = None
     """Views at once; ``None`` for any number."""
@@ -62,10 +63,17 @@ class Graph(nn.Module):
             )
         if options.batch is not None and options.batch < 1:
             raise UsageError("a batch of no view", found=options.batch, expected="1 or more")
+        if options.dtype == "int8" and options.with_preprocessing:
+            raise UsageError(
+                "int8 is calibrated on normalised clips, and preprocessing takes frames",
+                fix="leave --with-preprocessing out",
+            )
         self.spec, self.options = spec, options
         self.num_classes = model.entry.num_classes
         self.dtype = compute
-        self.model = traceable(model, dtype=self.dtype)
+        # Folded, since a converter that folds batch norms loses the names of their convolutions.
+        source = fold(model)[0] if options.dtype == "int8" else model
+        self.model = traceable(source, dtype=self.dtype)
         self.model.activation = None
         if options.output == "scores":
             self.model.activation = model.entry.protocol.activation
@@ -101,7 +109,10 @@ class Graph(nn.Module):
         """What the file takes for frames (B, T, S, S, 3) of uint8."""
         if self.options.with_preprocessing:
             return (frames,)
-        clip = normalised(frames, self.mean, self.std, self.spec).contiguous()
+        return self.of_clip(normalised(frames, self.mean, self.std, self.spec).contiguous())
+
+    def of_clip(self, clip: Tensor) -> tuple[Tensor, ...]:
+        """What a file without preprocessing takes for clips (B, 3, T, S, S)."""
         if self.options.pathways == "together":
             return (clip,)
         alpha = self.spec.slowfast_alpha
@@ -135,11 +146,11 @@ def trace(graph: Graph) -> ExportedProgram:
     axis = {} if batch else {0: Dim("batch")}
     with torch.no_grad():
         return torch.export.export(
-            _named(graph), inputs, dynamic_shapes=tuple(axis for _ in inputs), strict=False
+            named(graph), inputs, dynamic_shapes=tuple(axis for _ in inputs), strict=False
         )
 
 
-def _named(graph: Graph) -> nn.Module:
+def named(graph: Graph) -> nn.Module:
     """The graph under a forward whose arguments have the inputs' names, which torch keeps."""
     if graph.input_names == ("slow", "fast"):
         return _Pathways(graph)

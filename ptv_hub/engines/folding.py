@@ -254,12 +254,12 @@ def _run_on_nothing(net: VideoModel) -> None:
     device = next(net.parameters()).device
     clips = torch.empty(0, 3, spec.num_frames, spec.crop_size, spec.crop_size, device=device)
     # The view that the head's last pool makes of no numbers is ambiguous.
-    with torch.no_grad(), _without(net.parts[-1], "output_pool"):
+    with torch.no_grad(), without_part(net.parts[-1], "output_pool"):
         net(clips)
 
 
 @contextmanager
-def _without(module: nn.Module, part: str) -> Iterator[None]:
+def without_part(module: nn.Module, part: str) -> Iterator[None]:
     """Within it a part of the module is ``None``, if it has one."""
     if not hasattr(module, part):
         yield
@@ -300,9 +300,12 @@ def _residual(block: Any) -> Residual | None:
     return Residual(shortcut, inner, last)
 
 
-def pack(net: nn.Module) -> None:
-    """Pack the weights for oneDNN's fused kernels, where this torch and device have them."""
+def pack(net: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+    """Pack the weights for oneDNN's fused kernels, where this torch and processor have them."""
     if not torch._C._has_mkldnn or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
+        return
+    # With AVX2 alone there are none of 16 bits, and packing for them is an error.
+    if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return
     for module in net.modules():
         if isinstance(module, FusedConv):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+from ptv_hub.engines.calibrated import CalibrationViews
 from ptv_hub.engines.memory import keep_freed_memory
-from ptv_hub.engines.optimized import optimize
+from ptv_hub.engines.optimized import CLOSE, INT8, optimize
 from ptv_hub.errors import UsageError
 from ptv_hub.models.builders import ActionModel, VideoModel
 
@@ -27,6 +28,20 @@ class Machine:
     """What the backend computes in."""
     keep_memory: bool = True
     """Whether the process keeps memory that was freed."""
+    calibration: CalibrationViews | None = None
+    """What int8 is calibrated on."""
+    within: float = CLOSE
+    """How far the backend ``auto`` may be from the model's scores."""
+
+
+def _exact_on_gpu(model: VideoModel) -> None:
+    """Float32 that is float32, and weights in the order of the tensor cores' kernels."""
+    # Left to itself, torch computes convolutions with ten bits of each number (TF32).
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv3d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 def usable_device(name: str | torch.device) -> torch.device:
@@ -83,7 +98,17 @@ def run_on(model: VideoModel, machine: Machine) -> ActionModel:
         keep_freed_memory()
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)
-    model.to(usable_device(machine.device))
-    if machine.backend is None:
+    device = usable_device(machine.device)
+    model.to(device)
+    if device.type == "cuda":
+        _exact_on_gpu(model)
+    backend = "openvino" if machine.dtype == INT8 else None
+    if (machine.backend or backend) is None:
         return model
-    return optimize(model, machine.backend, dtype=machine.dtype)
+    return optimize(
+        model,
+        machine.backend or backend or "torch",
+        dtype=machine.dtype,
+        calibration=machine.calibration,
+        within=machine.within,
+    )

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 
 import torch
 
+from ptv_hub.engines.calibrated import Quantization, Quantized
 from ptv_hub.engines.machine import Machine, run_on
 from ptv_hub.errors import PtvHubError, UsageError
 from ptv_hub.models.builders import VideoModel, build
@@ -43,6 +44,8 @@ class Measurement:
     """The most memory that the process had, megabytes; ``None`` where it cannot be told."""
     scores: tuple[tuple[float, ...], ...]
     """Of the views of the batch."""
+    quantization: Quantization | None = None
+    """Of int8 what is known of it."""
 
 
 def measure(model: VideoModel, case: Case) -> Measurement:
@@ -101,6 +104,7 @@ def _measured(entry: Entry, weights: dict[str, torch.Tensor], case: Case) -> Mea
         first, scores = call()
         seconds = sorted(call()[0] for _ in range(case.calls))
     median = statistics.median(seconds)
+    quantized: Quantized | None = getattr(model, "quantized", None)
     return Measurement(
         views_per_second=case.batch_views / median,
         median_ms=1000 * median,
@@ -109,6 +113,7 @@ def _measured(entry: Entry, weights: dict[str, torch.Tensor], case: Case) -> Mea
         first_call_ms=1000 * first,
         peak_mb=_peak_mb(),
         scores=tuple(map(tuple, scores.float().tolist())),
+        quantization=None if quantized is None else quantized.record,
     )
 
 

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ptv_hub.engines import untold
+from ptv_hub.engines.calibrated import Quantized
+from ptv_hub.engines.quantizing import Plain, scores_of, traced
 from ptv_hub.errors import MissingExtra, WriteError
 from ptv_hub.fetching import cache
 from ptv_hub.files import atomic_write
@@ -18,7 +21,8 @@ from ptv_hub.models.builders import VideoModel
 if TYPE_CHECKING:
     import openvino
 
-_PRECISION = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_PRECISION = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
+"""Of int8 that of what is not quantized."""
 
 
 class Runner:
@@ -28,15 +32,19 @@ class Runner:
     in a later process a fraction of one.
     """
 
-    def __init__(self, net: VideoModel, dtype: str, digest: str) -> None:
+    def __init__(
+        self, net: VideoModel, dtype: str, digest: str, quantized: Quantized | None = None
+    ) -> None:
         try:
-            import openvino
+            made = untold.openvino()
         except ImportError as error:
             raise MissingExtra("openvino", "openvino", needed_for="the backend") from error
-        self._openvino = openvino
-        self._core = openvino.Core()
+        self._core = made.Core()
         self._net = net
-        self._identity = f"{digest} {net.entry.name} {dtype} {openvino.__version__}"
+        self._quantized = quantized
+        self._identity = f"{digest} {net.entry.name} {dtype} {made.__version__}"
+        if quantized is not None:
+            self._identity += f" {quantized.identity}"
         self._settings = {
             # Left to itself it computes in bfloat16 where the CPU can.
             "INFERENCE_PRECISION_HINT": _PRECISION[dtype],
@@ -50,8 +58,8 @@ class Runner:
         key = (self._net.activation, *(array.shape for array in arrays))
         if key not in self._compiled:
             self._compiled[key] = self._program(key, pathways)
-        result = self._compiled[key](arrays)
-        return torch.from_numpy(result[0].copy())
+        result = torch.from_numpy(self._compiled[key](arrays)[0].copy())
+        return result if self._quantized is None else scores_of(result, self._net.activation)
 
     def _program(self, key: object, pathways: Sequence[Tensor]) -> openvino.CompiledModel:
         name = hashlib.sha256(f"{self._identity} {key}".encode()).hexdigest()[:32]
@@ -62,7 +70,7 @@ class Runner:
                 return self._core.import_model(io.BytesIO(path.read_bytes()), "CPU", self._settings)
             except RuntimeError:  # of another machine, or damaged: compiled anew
                 path.unlink(missing_ok=True)
-        program = self._core.compile_model(self._traced(pathways), "CPU", self._settings)
+        program = self._core.compile_model(self._model(pathways), "CPU", self._settings)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as temporary:
@@ -71,22 +79,11 @@ class Runner:
             pass  # a folder that cannot be written: the next process compiles again
         return program
 
-    def _traced(self, pathways: Sequence[Tensor]) -> openvino.Model:
-        example = tuple(torch.zeros(p.shape) for p in pathways)
-        # Not under inference mode: the tracer records autograd's state.
-        with torch.inference_mode(False), torch.no_grad():
-            traced = torch.jit.trace(_Plain(self._net), example, check_trace=False)
-            model = self._openvino.convert_model(traced, example_input=example)
+    def _model(self, pathways: Sequence[Tensor]) -> openvino.Model:
+        example = [torch.zeros(p.shape) for p in pathways]
+        if self._quantized is None:
+            model = traced(Plain(self._net), example)
+        else:
+            model = self._core.read_model(self._quantized.path)
         model.reshape({i: list(p.shape) for i, p in enumerate(example)})
         return model
-
-
-class _Plain(nn.Module):
-    """The network without its checks, as a function of tensors: what the tracer takes."""
-
-    def __init__(self, net: VideoModel) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, *pathways: Tensor) -> Tensor:
-        return self.net.through(list(pathways) if len(pathways) > 1 else pathways[0])

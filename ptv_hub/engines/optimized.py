@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import shutil
@@ -11,25 +12,36 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
 from ptv_hub.engines.folding import FusedConv, fold, pack
+from ptv_hub.engines.processor import computes_bf16
 from ptv_hub.errors import MissingExtra, PtvHubError, UnknownName, UsageError, WrongInput
 from ptv_hub.models.boxes import refuse_boxes
 from ptv_hub.models.builders import Activation, VideoModel
 from ptv_hub.models.digest import digest
 from ptv_hub.models.roads import Pathways
 
+if TYPE_CHECKING:
+    from ptv_hub.engines.calibrated import CalibrationViews, Quantized
+
 log = logging.getLogger("ptv_hub")
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Types that torch computes in."""
+
+INT8 = "int8"
+"""What only OpenVINO computes in here, calibrated on videos: see ``int8``."""
 
 CLOSE = 1e-5
 """How far ``auto`` lets a score be from the model's own."""
+
+ROUGH = 1e-2
+"""How far bfloat16 may be: who tolerates so much is offered it."""
 
 Run = Callable[[Pathways], Tensor]
 """From what ``VideoModel.pathways`` returns to the model's output."""
@@ -47,10 +59,13 @@ class Trial:
     first_seconds: float | None = None
     """Of the first call: compiling included."""
     error: str | None = None
+    dtype: str = "fp32"
+    within: float = CLOSE
+    """How far a score may be from the model's own."""
 
     @property
     def equal(self) -> bool:
-        return self.difference is not None and self.difference <= CLOSE
+        return self.difference is not None and self.difference <= self.within
 
 
 class OptimizedModel(nn.Module):
@@ -61,9 +76,18 @@ class OptimizedModel(nn.Module):
     the zoo, so that it has no state dict; ``weights_digest`` is that of the weights it came from.
     """
 
-    def __init__(self, net: VideoModel, backend: str, dtype: str, weights_digest: str) -> None:
+    def __init__(
+        self,
+        net: VideoModel,
+        backend: str,
+        dtype: str,
+        weights_digest: str,
+        quantized: Quantized | None = None,
+    ) -> None:
         super().__init__()
         self._net = net
+        self.quantized = quantized
+        """Of int8 the file in the cache, and what is known of it."""
         self.entry, self.origin = net.entry, net.origin
         self.backend = backend
         self.dtype = dtype
@@ -126,7 +150,7 @@ def _torch(model: OptimizedModel) -> Run:
         if isinstance(module, FusedConv):
             module.cast(dtype)
     if device.type == "cpu":
-        pack(net)
+        pack(net, dtype)
     return _eager(net, dtype, device)
 
 
@@ -157,7 +181,7 @@ def _compile(model: OptimizedModel) -> Run:
 def _openvino(model: OptimizedModel) -> Run:
     from ptv_hub.engines.openvino import Runner
 
-    runner = Runner(model._net, model.dtype, model.weights_digest)
+    runner = Runner(model._net, model.dtype, model.weights_digest, model.quantized)
     return lambda pathways: runner([pathways] if isinstance(pathways, Tensor) else pathways)
 
 
@@ -178,7 +202,14 @@ def installed(device: str = "cpu") -> tuple[str, ...]:
     return tuple(found)
 
 
-def optimize(model: VideoModel, backend: str = "torch", *, dtype: str = "fp32") -> OptimizedModel:
+def optimize(
+    model: VideoModel,
+    backend: str = "torch",
+    *,
+    dtype: str = "fp32",
+    calibration: CalibrationViews | None = None,
+    within: float = CLOSE,
+) -> OptimizedModel:
     """A faster model that gives the same scores; ``model`` is not changed and shares its tensors.
 
     Args:
@@ -187,13 +218,19 @@ def optimize(model: VideoModel, backend: str = "torch", *, dtype: str = "fp32") 
             and takes the fastest whose scores are within 1e-5 of the model's: see ``trials``.
             With ``compile`` among them that takes a minute.
         dtype: ``fp32``; ``bf16``, whose scores differ by up to 1e-2, faster where the
-            processor has instructions for it and slower where not; ``fp16``, on GPUs.
+            processor has instructions for it and slower where not; ``fp16``, on GPUs; ``int8``,
+            of ``openvino`` alone.
+        calibration: what int8 is calibrated on (``ptv_hub.datasets.calibration``); without it
+            what was quantized of these weights before is taken from the cache.
+        within: how far ``auto`` may be from the model's scores; from 1e-2 on it also tries bf16,
+            where the processor computes it.
 
     Raises:
         UnknownName: no such backend or dtype.
         MissingExtra: OpenVINO is not installed.
         UsageError: a model in training mode or one that takes boxes, or a dtype that the device or
             ``auto`` has not.
+        QuantizationError: the model in int8 does not agree with the one in float32.
         WrongInput: not a model of ``ptv_hub.load``.
     """
     if not isinstance(model, VideoModel):
@@ -205,13 +242,15 @@ def optimize(model: VideoModel, backend: str = "torch", *, dtype: str = "fp32") 
     refuse_boxes(model.entry, "an optimized model")
     if model.training:
         raise UsageError("the model is in training mode", fix="model.eval()")
-    if dtype not in DTYPES:
-        raise UnknownName("dtype", dtype, DTYPES)
+    if dtype not in (*DTYPES, INT8):
+        raise UnknownName("dtype", dtype, (*DTYPES, INT8))
     device = _device(model)
+    if dtype == INT8:
+        return _in_int8(model, backend, device, calibration)
     if dtype == "fp16" and device.type == "cpu":
         raise UsageError("fp16 is for GPUs", found="a model on the CPU", fix="fp32 or bf16")
     if backend == "auto":
-        return _fastest(model, dtype)
+        return _fastest(model, dtype, within)
     if backend not in BACKENDS:
         raise UnknownName("backend", backend, (*BACKENDS, "auto"))
     if backend == "openvino" and find_spec("openvino") is None:
@@ -223,12 +262,35 @@ def optimize(model: VideoModel, backend: str = "torch", *, dtype: str = "fp32") 
     return OptimizedModel(net, backend, dtype, digest(model.state_dict()))
 
 
-def _fastest(model: VideoModel, dtype: str) -> OptimizedModel:
+def _in_int8(
+    model: VideoModel, backend: str, device: torch.device, calibration: CalibrationViews | None
+) -> OptimizedModel:
+    from ptv_hub.engines.int8 import quantize
+    from ptv_hub.engines.quantizing import require_extra
+
+    if backend != "openvino" or device.type != "cpu":
+        raise UsageError(
+            "int8 is computed by OpenVINO on the CPU alone",
+            found=f"{backend} on {device.type}",
+            fix="--backend openvino --device cpu, or another dtype: fp32, bf16, fp16 on GPUs",
+        )
+    if calibration is not None or find_spec("openvino") is None:
+        require_extra()
+    weights = digest(model.state_dict())
+    net, _ = fold(model)
+    net.origin = model.origin
+    reference = optimize(model, "torch")
+    reference.activation = model.entry.protocol.activation
+    quantized = quantize(net, weights, calibration, reference)
+    return OptimizedModel(net, "openvino", INT8, weights, quantized)
+
+
+def _fastest(model: VideoModel, dtype: str, within: float) -> OptimizedModel:
     if dtype != "fp32":
         raise UsageError(
             "'auto' promises equal scores, which only fp32 can give",
             found=dtype,
-            fix="name a backend with this dtype",
+            fix="name a backend with this dtype; or within=1e-2, for the fastest that is so near",
         )
     spec, device = model.entry.input, _device(model)
     # Its own generator: nobody's random numbers change.
@@ -240,22 +302,24 @@ def _fastest(model: VideoModel, dtype: str) -> OptimizedModel:
         wanted = model(clip)
     found: list[tuple[Trial, OptimizedModel]] = []
     trials: list[Trial] = []
-    for name in installed(device.type):
+    kinds = ("fp32", "bf16") if within >= ROUGH and computes_bf16(device) else ("fp32",)
+    for kind, name in itertools.product(kinds, installed(device.type)):
         try:
-            made = optimize(model, name, dtype=dtype)
-            trial = _tried(made, clip, wanted)
+            made = optimize(model, name, dtype=kind)
+            trial = _tried(made, clip, wanted, within)
             found.append((trial, made))
         except PtvHubError:
             raise
         except Exception as error:  # a compiler's: the others are to be tried
-            trial = Trial(name, error=f"{type(error).__name__}: {str(error).splitlines()[:1]}")
+            told = f"{type(error).__name__}: {str(error).splitlines()[:1]}"
+            trial = Trial(name, error=told, dtype=kind)
         trials.append(trial)
         log.info("%s on %s: %s", model.entry.name, name, trial)
     best = min((f for f in found if f[0].equal), key=lambda f: f[0].seconds or 0.0, default=None)
     if best is None:
         raise UsageError(
             "no backend gives the model's scores",
-            expected=f"within {CLOSE}",
+            expected=f"within {within:g}",
             found="; ".join(f"{t.backend}: {t.error or t.difference}" for t in trials),
             fix="use the model as it is",
         )
@@ -263,7 +327,7 @@ def _fastest(model: VideoModel, dtype: str) -> OptimizedModel:
     return best[1]
 
 
-def _tried(model: OptimizedModel, clip: Tensor, wanted: Tensor) -> Trial:
+def _tried(model: OptimizedModel, clip: Tensor, wanted: Tensor, within: float) -> Trial:
     def seconds() -> float:
         start = time.perf_counter()
         model(clip)
@@ -276,6 +340,8 @@ def _tried(model: OptimizedModel, clip: Tensor, wanted: Tensor) -> Trial:
         first_seconds=time.perf_counter() - start,
         difference=difference,
         seconds=statistics.median(seconds() for _ in range(3)),
+        dtype=model.dtype,
+        within=within,
     )
 
 

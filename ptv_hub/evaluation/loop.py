@@ -17,14 +17,14 @@ import torch
 from ptv_hub import environment
 from ptv_hub.datasets.decoding import End, Failure
 from ptv_hub.datasets.listing import Item, Listing
-from ptv_hub.engines.optimized import DTYPES
+from ptv_hub.engines.optimized import DTYPES, INT8
 from ptv_hub.errors import EvaluationError, UsageError
 from ptv_hub.evaluation.asked import entry_of, wanted_listing, wanted_model, wanted_protocol
 from ptv_hub.evaluation.collected import Collected, collect, write_scores
 from ptv_hub.evaluation.doubts import doubts
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.evaluation.scoring import Scored, Scorer, failed
-from ptv_hub.evaluation.summary import summarize
+from ptv_hub.evaluation.summary import QUANTIZATION, summarize
 from ptv_hub.files import write_text
 from ptv_hub.inference.batching import device_of
 from ptv_hub.models.digest import digest
@@ -54,6 +54,7 @@ def evaluate(
     dtype: str = "fp32",
     keep_views: bool = False,
     validation_set: bool = False,
+    preprocess: str = "host",
     progress: bool = False,
 ) -> EvalResult | None:
     """Score every video as the protocol says, and tell how the model did.
@@ -71,9 +72,11 @@ def evaluate(
             views of two videos, so that no score depends on its neighbours.
         workers: processes that decode ahead of the model; 0 decodes between its runs. A
             script then needs its ``if __name__ == "__main__":``.
-        dtype: ``fp32``, ``bf16`` or ``fp16`` (by autocast).
+        dtype: ``fp32``, ``bf16`` or ``fp16`` (by autocast); of an optimized model its own.
         keep_views: also keep the scores of each view.
         validation_set: your word that the items are the validation set of the published numbers.
+        preprocess: ``device`` sends frames of uint8 to the model's device and normalises and
+            resizes them there: a quarter of the bytes or less, and values up to 1e-5 off.
         progress: show a bar on stderr.
 
     Returns:
@@ -93,11 +96,13 @@ def evaluate(
     protocol = wanted_protocol(entry, protocol, views)
     listing = wanted_listing(items).checked(entry)
     _check_choices(net, dtype, workers, batch_views)
-    header = _header(net, entry, protocol, listing, dtype, keep_views)
+    if preprocess not in ("host", "device"):
+        raise UsageError("no such place", expected="host, device", found=repr(preprocess))
+    header = _header(net, entry, protocol, listing, dtype, keep_views, preprocess)
     size = batch_views or protocol.num_crops
-    scorer = Scorer(net, entry, protocol, batch_views=size, dtype=dtype, keep_views=keep_views)
+    scorer = Scorer(net, entry, header.settings, batch_views=size)
     found = doubts(net, entry, listing, header.settings.weights, validation_set=validation_set)
-    facts = {**_facts(net, size, workers), **found}
+    facts = {**_facts(net, size, workers), **found, **_quantization(net)}
     return _run(scorer, listing, header, out, workers, progress, facts)
 
 
@@ -111,8 +116,15 @@ def _require_whole_videos(entry: Entry) -> None:
 
 
 def _header(
-    model: Scored, entry: Entry, protocol: Protocol, listing: Listing, dtype: str, keep_views: bool
+    model: Scored,
+    entry: Entry,
+    protocol: Protocol,
+    listing: Listing,
+    dtype: str,
+    keep_views: bool,
+    preprocess: str,
 ) -> Header:
+    quantized = getattr(model, "quantized", None)
     return Header(
         settings=Settings(
             model=entry.name,
@@ -123,6 +135,8 @@ def _header(
             dtype=dtype,
             videos=listing.digest,
             keep_views=keep_views,
+            quantized=None if quantized is None else quantized.identity,
+            preprocess=preprocess,
         ),
         entry=entry,
         part=listing.part,
@@ -132,13 +146,18 @@ def _header(
 
 
 def _check_choices(model: object, dtype: str, workers: int, batch_views: int | None) -> None:
-    if dtype not in DTYPES:
-        raise UsageError("no such dtype", expected=", ".join(DTYPES), found=repr(dtype))
+    if dtype not in (*DTYPES, INT8):
+        raise UsageError("no such dtype", expected=", ".join((*DTYPES, INT8)), found=repr(dtype))
     if workers < 0 or (batch_views is not None and batch_views < 1):
         raise UsageError(
             "workers and batch_views count",
             expected="workers of 0 or more, batch_views of 1 or more",
             found=f"workers={workers}, batch_views={batch_views}",
+        )
+    if dtype == INT8 and not hasattr(model, "backend"):
+        raise UsageError(
+            "int8 is of a model that was quantized",
+            fix='ptv_hub.optimize(model, "openvino", dtype="int8", calibration=...)',
         )
     own = getattr(model, "dtype", dtype) if hasattr(model, "backend") else dtype
     if own != dtype:
@@ -223,6 +242,12 @@ def _journal(
     alone(path, stack)
     journal = stack.enter_context(Journal(path))
     return journal, done(folder, header.settings)
+
+
+def _quantization(model: object) -> dict[str, Any]:
+    """What is known of a model in int8, for the report."""
+    quantized = getattr(model, "quantized", None)
+    return {} if quantized is None else {QUANTIZATION: quantized.record.told}
 
 
 def _facts(model: object, batch_views: int, workers: int) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from ptv_hub.inference.viewing import ProtocolViews
 from ptv_hub.models.builders import ActionModel, activated
 from ptv_hub.runs.engine import Outcome
 from ptv_hub.runs.journal import Row
+from ptv_hub.runs.settings import Settings
 from ptv_hub.zoo.entry import Entry
-from ptv_hub.zoo.input_spec import Protocol
 
 Scored = Callable[[ModelInput], Tensor]
 """A model, or any callable whose output is taken for scores, (B, classes)."""
@@ -31,21 +31,16 @@ class Scorer:
     """A model, and how views become the scores of a video."""
 
     def __init__(
-        self,
-        model: Scored,
-        entry: Entry,
-        protocol: Protocol,
-        *,
-        batch_views: int,
-        dtype: str,
-        keep_views: bool,
+        self, model: Scored, entry: Entry, settings: Settings, *, batch_views: int
     ) -> None:
         self.entry = entry
-        self.protocol = protocol
+        self.protocol = settings.protocol
         self._model = model
         self._size = batch_views
-        self._keep_views = keep_views
+        self._keep_views = settings.keep_views
+        self._undone = settings.preprocess == "device"
         self._device = device_of(model)
+        dtype = settings.dtype
         self._cast: AbstractContextManager[object] = (
             nullcontext()
             if dtype == "fp32" or hasattr(model, "backend")
@@ -61,11 +56,23 @@ class Scorer:
     @property
     def reading(self) -> Reading:
         """What is to be seen of each video."""
-        return Reading(ProtocolViews(self.entry.input, self.protocol, as_reference=True))
+        return Reading(self._viewing)
+
+    @property
+    def _viewing(self) -> ProtocolViews:
+        return ProtocolViews(
+            self.entry.input, self.protocol, as_reference=True, undone=self._undone
+        )
 
     def batches(self) -> ViewBatches:
         """Where views become scores."""
-        return ViewBatches(self._scores, self.entry.input, self._device, self._size)
+        return ViewBatches(
+            self._scores,
+            self.entry.input,
+            self._device,
+            self._size,
+            num_crops=self.protocol.num_crops,
+        )
 
     def row(self, outcome: Outcome) -> Row:
         """What became of a video."""

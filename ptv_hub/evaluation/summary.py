@@ -20,6 +20,9 @@ from ptv_hub.runs.journal import Row
 from ptv_hub.runs.settings import Header
 from ptv_hub.zoo.entry import Entry
 
+QUANTIZATION = "quantization"
+"""Of what a session says: how a model in int8 was made, and how near it is to float32."""
+
 
 def summarize(collected: Collected) -> EvalResult:
     """The result of a run, or of as much of it as there is."""
@@ -164,7 +167,13 @@ def _cautions(collected: Collected, counts: Counts, told: Counter[str]) -> tuple
             "by the reference"
         )
     if header.settings.dtype != "fp32":
-        found.append(f"computed in {header.settings.dtype}; the published numbers are of fp32")
+        how = collected.sessions[-1].get(QUANTIZATION)
+        found.append(
+            f"computed in {header.settings.dtype}{f', {how}' if how else ''}; "
+            "the published numbers are of fp32"
+        )
+    if header.settings.preprocess != "host":
+        found.append("frames were normalised and resized on the device, which rounds otherwise")
     found += collected.notes
     return tuple(found)
 

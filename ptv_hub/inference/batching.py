@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from ptv_hub.inference.frames import Video
-from ptv_hub.inference.transforms import ModelInput, pack
+from ptv_hub.inference.transforms import ModelInput, crops, pack, prepare_clip
 from ptv_hub.inference.viewing import Viewing
 from ptv_hub.inference.views import Clip, ViewPlan
 from ptv_hub.models.builders import ActionModel
@@ -54,13 +56,22 @@ class ViewBatches:
         size: int,
         *,
         across: bool = False,
+        num_crops: int = 1,
     ) -> None:
-        """``function``: a batch of ``size`` views as the model takes them -> (B, ...)."""
+        """
+        Args:
+            function: a batch of ``size`` views as the model takes them -> (B, ...).
+            num_crops: views of a clip whose frames come as they were decoded.
+        """
         self._function = function
         self._spec = spec
         self._device = device
         self._size = size
         self._across = across
+        self._num_crops = num_crops
+        self._late = device.type == "cuda"
+        """Whether results are collected when the next batch is on its way."""
+        self._pending: deque[_Launched] = deque()
         self._waiting: list[tuple[OneVideo, Tensor]] = []
 
     def video(self) -> OneVideo:
@@ -71,36 +82,87 @@ class ViewBatches:
         for view in views:
             self._waiting.append((video, view))
             if len(self._waiting) == self._size:
-                self.flush()
+                self._launch()
+
+    def prepared(self, views: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The views of a clip, made here of frames (T, H, W, 3) of uint8 that came as they are."""
+        if not views or views[0].dtype != torch.uint8:
+            return views
+        frames = on_device(views[0], self._device)
+        return crops(prepare_clip(frames, self._spec), self._spec, self._num_crops)
 
     def end(self) -> None:
         """That a video has no more views."""
         if not self._across:
-            self.flush()
+            self._launch()
 
     def flush(self) -> None:
-        """Have what waits computed, a whole batch or not."""
+        """Have what waits computed, a whole batch or not, and all results collected."""
+        self._launch()
+        while self._pending:
+            self._collect()
+
+    def _launch(self) -> None:
+        """Begin to compute what waits; on a GPU only then is the batch before collected."""
         if not self._waiting:
             return
         start = time.perf_counter()
-        batch = torch.stack([view for _, view in self._waiting])
+        batch = on_device(torch.stack([view for _, view in self._waiting]), self._device)
         owners = [owner for owner, _ in self._waiting]
         self._waiting = []
+        found = self._function(pack(batch, self._spec))
+        outputs = {name: _on_its_way(values.float()) for name, values in found.items()}
+        done = None
         if self._device.type == "cuda":
-            # From pinned memory the copy runs beside the model's work on the last batch.
-            batch = batch.pin_memory()
-        batch = batch.to(self._device, non_blocking=True)
-        found = {
-            name: values.float().cpu()
-            for name, values in self._function(pack(batch, self._spec)).items()
-        }
-        each = (time.perf_counter() - start) / len(owners)
+            done = torch.cuda.Event()
+            done.record()
+        self._pending.append(_Launched(owners, outputs, done, time.perf_counter() - start))
+        while len(self._pending) > int(self._late):
+            self._collect()
+
+    def _collect(self) -> None:
+        """Give the oldest batch's results to their videos, waiting for them."""
+        start = time.perf_counter()
+        launched = self._pending.popleft()
+        if launched.done is not None:
+            launched.done.synchronize()
+        owners = launched.owners
+        each = (launched.seconds + time.perf_counter() - start) / len(owners)
         first = 0
         for owner, group in itertools.groupby(owners):
             stop = first + len(list(group))
-            owner.keep({name: values[first:stop] for name, values in found.items()})
+            owner.keep({name: values[first:stop] for name, values in launched.outputs.items()})
             owner.seconds += each * (stop - first)
             first = stop
+
+
+@dataclass
+class _Launched:
+    """A batch on its way through the model."""
+
+    owners: list[OneVideo]
+    outputs: Outputs
+    """In the host's memory; to be read after ``done``."""
+    done: torch.cuda.Event | None
+    seconds: float
+    """That the launch took here."""
+
+
+def on_device(values: Tensor, device: torch.device) -> Tensor:
+    """Values in the memory of a device; to a GPU from pinned memory, without waiting."""
+    if device.type == "cuda" and values.device.type == "cpu":
+        # The copy runs beside the model's work on the last batch.
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
+def _on_its_way(values: Tensor) -> Tensor:
+    """Values in the host's memory; of a GPU the copy may not be through yet."""
+    if values.device.type != "cuda":
+        return values.cpu()
+    # Begun now, the copy does not wait for the batches that come after it in the stream.
+    there = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    return there.copy_(values, non_blocking=True)
 
 
 class OneVideo:
@@ -115,7 +177,11 @@ class OneVideo:
         """Spent on what is computed, without the wait for views."""
 
     def add(self, views: Sequence[Tensor]) -> None:
-        """Take the views of a clip, each (3, T, S, S); whole batches go through at once."""
+        """Take the views of a clip; whole batches go through at once.
+
+        Each is (3, T, S, S); or the one thing is the clip's frames, uint8, (T, H, W, 3).
+        """
+        views = self._batches.prepared(views)
         self._given += len(views)
         self._batches.take(self, views)
 

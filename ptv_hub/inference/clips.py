@@ -76,6 +76,25 @@ def prepared(video: Video, spec: InputSpec, clips: Sequence[Clip]) -> Iterator[t
             following += 1
 
 
+def undone_views(video: Video, clips: Sequence[Clip]) -> Iterator[ClipViews]:
+    """Each clip with its frames as they were decoded: one tensor of uint8, (T, H, W, 3).
+
+    Raises:
+        VideoError: as ``prepared``.
+    """
+    last_use = {frame: number for number, clip in enumerate(clips) for frame in clip.frames}
+    kept: dict[int, Tensor] = {}
+    following = 0
+    for frame, pixels in _of_one_size(video, sorted(last_use)):
+        kept[frame] = torch.from_numpy(pixels)
+        while following < len(clips) and all(one in kept for one in clips[following].frames):
+            clip = clips[following]
+            yield ClipViews(clip, (torch.stack([kept[one] for one in clip.frames]),))
+            for one in {one for one in clip.frames if last_use[one] == following}:
+                del kept[one]
+            following += 1
+
+
 def window_views(
     video: Video, spec: InputSpec, clips: Sequence[Clip], num_crops: int
 ) -> Iterator[ClipViews]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
+from ptv_hub.engines.calibrated import CalibrationViews
 from ptv_hub.engines.machine import Machine, usable_device
 from ptv_hub.engines.measure import Case, measure
-from ptv_hub.engines.optimized import BACKENDS, installed
+from ptv_hub.engines.optimized import BACKENDS, INT8, installed
 from ptv_hub.errors import PtvHubError, UsageError, WrongInput
 from ptv_hub.models.builders import VideoModel
 from ptv_hub.weights.load import load
@@ -47,6 +48,7 @@ def bench(
     device: str = "auto",
     threads: int | None = None,
     keep_memory: bool = True,
+    calibration: CalibrationViews | None = None,
     report: Callable[[str], None] | None = None,
 ) -> Benchmark:
     """Measure a model: views a second, latency, memory, first call; each in a process of its own.
@@ -57,7 +59,8 @@ def bench(
         model: a loaded model, or what ``load`` takes; without ``weights`` they are then drawn, and
             nothing is fetched.
         backends: ``eager``, ``torch``, ``compile``, ``openvino``; all but ``compile`` if not given.
-        dtypes: of each backend but ``eager``, which computes in fp32.
+        dtypes: of each backend but ``eager``, which computes in fp32; ``int8`` of OpenVINO alone.
+        calibration: what int8 is calibrated on; its rows then say how near it is to float32.
         calls: to measure, after the first.
         report: called with what is measured next, and with what could not be.
 
@@ -73,8 +76,12 @@ def bench(
     reference = None
     for name in names:
         for dtype in dtypes if name != EAGER else ("fp32",):
+            if dtype == INT8 and name != "openvino" and not backends:
+                continue
             told(f"{name} {dtype} ...")
-            machine = Machine(place, threads, None if name == EAGER else name, dtype, keep_memory)
+            own = None if name == EAGER else name
+            views = calibration if dtype == INT8 else None
+            machine = Machine(place, threads, own, dtype, keep_memory, views)
             try:
                 found = asdict(measure(net, Case(machine, batch_views, calls)))
             except PtvHubError as error:
@@ -82,9 +89,14 @@ def bench(
                 failures.append(error)
                 continue
             scores = found.pop("scores")
+            quantization = found.pop("quantization")
             reference = reference or scores
             head = {"backend": name, "dtype": dtype, "batch_views": batch_views}
-            rows.append({**head, **found, "difference": _difference(scores, reference)})
+            row = {**head, **found, "difference": _difference(scores, reference)}
+            if quantization is not None:
+                row |= {"quantization": quantization.model_dump()}
+                told(f"{name} {dtype}: {quantization.told}")
+            rows.append(row)
     of = "drawn" if net.origin is None else net.origin.told
     return Benchmark(net.entry.name, place, of, tuple(rows), tuple(failures))
 

@@ -10,12 +10,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ptv_hub.inference.clips import ClipViews, clip_views, window_views
+from ptv_hub.inference.clips import ClipViews, clip_views, undone_views, window_views
 from ptv_hub.inference.frames import Video
 from ptv_hub.inference.timestamps import Timestamps
 from ptv_hub.inference.views import ViewPlan, plan_as_reference, plan_views
 from ptv_hub.inference.windows import WindowPlan, Windows, plan_windows
 from ptv_hub.zoo.input_spec import InputSpec, Protocol
+
+_LARGE = 3 * 1080 * 1920
+"""Bytes of a frame: of most videos more than there are."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,14 @@ class ProtocolViews(Viewing):
     protocol: Protocol
     as_reference: bool = False
     """Over the span that the reference takes a file for: for the published numbers."""
+    undone: bool = False
+    """Give frames of uint8 as they were decoded: whoever runs the model prepares them."""
+
+    @property
+    def clip_bytes(self) -> int:
+        if self.undone:
+            return self.spec.num_frames * _LARGE
+        return super().clip_bytes
 
     @property
     def num_crops(self) -> int:
@@ -60,6 +71,8 @@ class ProtocolViews(Viewing):
         return plan(timestamps, self.spec, self.protocol)
 
     def views(self, video: Video, plan: ViewPlan) -> Iterator[ClipViews]:
+        if self.undone:
+            return undone_views(video, plan.clips)
         return clip_views(video, self.spec, self.protocol, plan=plan)
 
 

@@ -6,6 +6,7 @@ Names, defaults and numbers are those of timm 1.0: ``timm.optim`` takes these mo
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
@@ -67,8 +68,10 @@ class TimmHabits(nn.Module):
 
     def _last_channels(self) -> int:
         own = "blocks.5" if self.entry.builder.name == "x3d" else "head"
-        modules = self.get_submodule(own).modules()
-        return next(part.in_channels for part in modules if isinstance(part, nn.Conv3d))
+        modules: Iterable[Any] = self.get_submodule(own).modules()
+        # By shapes: of a model that was made faster the convolutions are of another class.
+        found = (one.weight.shape[1] * one.groups for one in modules if hasattr(one, "groups"))
+        return int(next(found))
 
     @property
     def feature_info(self) -> FeatureInfo:

@@ -26,6 +26,10 @@ class Settings(Record):
     videos: str
     """Digest of the list of videos and labels."""
     keep_views: bool
+    quantized: str | None = None
+    """Of int8 which quantized file."""
+    preprocess: str = "host"
+    """Where frames are normalised and resized: ``device`` rounds otherwise."""
 
 
 class Header(Record):

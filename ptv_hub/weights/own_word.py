@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ptv_hub.containers import safetensors_header
 from ptv_hub.containers.archive import Archive
 from ptv_hub.containers.kind import kind_of, mapped
 from ptv_hub.containers.torch_zip import pickle_in
@@ -249,9 +250,12 @@ def recorded_in(file: Checkpoint) -> Entry | None:
 
 
 def _surely_without(path: str | os.PathLike[str]) -> bool:
-    """Whether a zip's pickle does not even name the record: most files, told in milliseconds."""
+    """Whether a zip's pickle, or a header, does not name the record: told in milliseconds."""
     try:
-        if kind_of(Path(path)) != "zip":
+        kind = kind_of(Path(path))
+        if kind == "safetensors":
+            return ENTRY not in safetensors_header.read(Path(path)).metadata
+        if kind != "zip":
             return False
         return RECORD.encode() not in pickle_in(Archive(Path(path), mapped(Path(path))))
     except CheckpointError:

@@ -65,8 +65,14 @@ class Scheme:
 
     def reads(self, keys: Iterable[str]) -> bool:
         """Whether it names every key, and the family's mark is among them."""
-        listed = list(keys)
-        return len(self.of(listed)) == len(listed)
+        # Ends with the first key that it does not name: most tables are not a file's.
+        official = []
+        for key in keys:
+            found = self.to_official(key)
+            if found is None:
+                return False
+            official.append(found)
+        return not official or self._marked(official)
 
     def writes(self, official: Iterable[str]) -> bool:
         """As ``reads``, of official keys."""

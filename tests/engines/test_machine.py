@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from ptv_hub.engines.machine import usable_device
 from ptv_hub.errors import UsageError
+from tests import ROOT
 
 
 @pytest.mark.parametrize(
@@ -30,3 +34,15 @@ def test_a_device_that_is_not_here_is_refused_in_words(name):
     with pytest.raises(UsageError, match=r"cannot be used(.|\n)*auto, gpu, cpu"):
         usable_device(name)
     assert usable_device(torch.device("cpu")).type == "cpu"
+
+
+def test_openvino_tells_nobody_what_it_is_used_for():
+    pytest.importorskip("openvino")
+    code = (
+        "import sys, torch\n"
+        "from ptv_hub.engines.untold import openvino\n"
+        "from openvino.tools.ovc import telemetry_utils\n"
+        "assert telemetry_utils.tm.__name__.endswith('telemetry_stub')\n"
+        "assert not any(name.startswith('openvino_telemetry') for name in sys.modules)\n"
+    ).replace("import openvino\n", "import openvino\nopenvino()\n")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True)

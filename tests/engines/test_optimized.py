@@ -178,6 +178,23 @@ def test_auto_takes_the_fastest_that_is_equal_and_says_so(model, clip, monkeypat
     assert "no compiler" in fast.trials[2].error
 
 
+def test_auto_takes_bf16_only_when_asked_and_where_it_is_computed(model, monkeypatch):
+    from ptv_hub.engines import optimized
+
+    monkeypatch.setattr(optimized, "installed", lambda device: ("torch",))
+
+    def tried(has_bf16: bool, **asked: float) -> list[str]:
+        monkeypatch.setattr(optimized, "computes_bf16", lambda device: has_bf16)
+        made = optimize(model, "auto", **asked)
+        assert made.dtype in {trial.dtype for trial in made.trials if trial.equal}
+        return [trial.dtype for trial in made.trials]
+
+    assert tried(True) == ["fp32"]
+    assert tried(True, within=5e-3) == ["fp32"]
+    assert tried(False, within=1e-2) == ["fp32"]
+    assert tried(True, within=1e-2) == ["fp32", "bf16"]
+
+
 def test_it_is_never_saved_or_trained(model, tmp_path):
     fast = optimize(model)
     for act in (fast.state_dict, fast.train, lambda: fast.load_state_dict({})):
@@ -204,7 +221,8 @@ def test_what_it_carries(model):
     ("change", "error"),
     [
         ({"backend": "tensorrt"}, UnknownName),
-        ({"dtype": "int8"}, UnknownName),
+        ({"dtype": "int4"}, UnknownName),
+        ({"dtype": "int8"}, UsageError),
         ({"dtype": "fp16"}, UsageError),
         ({"backend": "auto", "dtype": "bf16"}, UsageError),
     ],
