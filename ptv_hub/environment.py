@@ -23,6 +23,7 @@ EXTRAS = {
     "plot": ("matplotlib",),
     "ray": ("ray",),
     "train": ("lightning", "tensorboard"),
+    "transformers": ("transformers",),
 }
 """What one may install beside: extra -> its distributions, as pyproject.toml names them."""
 

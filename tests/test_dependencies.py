@@ -23,7 +23,10 @@ DISTRIBUTIONS = {
     "pydantic": "pydantic",
     **{name: name for name in ("onnx", "onnxruntime", "openvino", "pandas", "pyarrow")},
     **{name: name for name in ("pytorchvideo", "requests", "rich", "safetensors", "scipy")},
-    **{name: name for name in ("tomli", "torch", "torchvision", "tqdm", "typer", "urllib3")},
+    **{
+        name: name
+        for name in ("tomli", "torch", "torchvision", "tqdm", "transformers", "typer", "urllib3")
+    },
     "PIL": "pillow",
     "huggingface_hub": "huggingface-hub",
     "sklearn": "scikit-learn",
