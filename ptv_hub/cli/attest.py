@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptv_hub.cli.options import ADVANCED, All, Names, Videos
+from ptv_hub.cli.options import ADVANCED, All, Videos
 from ptv_hub.cli.tables import print_table
 from ptv_hub.cli.talk import put, tell
 from ptv_hub.errors import UsageError
@@ -27,13 +27,15 @@ def register(app: typer.Typer) -> None:
 
 
 def attest(
-    names: Names = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Models to look at.")
+    ] = None,
     all_: All = False,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Where to; what stands there is gone on with.")
     ] = Path("attestation.json"),
     by: Annotated[
-        str | None, typer.Option(help="Who looks, and how to reach them: 'A. Name <a@b.org>'.")
+        str | None, typer.Option(help="Who looks, and how to reach them: name and address.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Fetch without being asked.")] = False,
     delete_after: Annotated[

@@ -219,6 +219,38 @@ Control = Annotated[
     ),
 ]
 
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        help="Which video a clip is of: a column of the list, or a pattern over names; no video "
+        "stands on both sides.",
+        metavar="COLUMN|REGEX",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Accumulate = Annotated[
+    int,
+    typer.Option(min=1, help="Batches to a step of the optimizer.", rich_help_panel=ADVANCED),
+]
+Ema = Annotated[
+    float | None,
+    typer.Option(
+        help="Keep a moving average of the weights, with this decay: 0.999.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Patience = Annotated[
+    int | None,
+    typer.Option(min=1, help="End after so many looks in vain.", rich_help_panel=ADVANCED),
+]
+Balance = Annotated[
+    Literal["none", "weights", "sampler"],
+    typer.Option(
+        help="Let rare classes count as much: in the loss, or in what is drawn.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+
 # ---------------------------------------------------------------------------- what comes out
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]

@@ -12,15 +12,20 @@ import typer
 from ptv_hub.cli.options import (
     ADVANCED,
     NAME,
+    Accumulate,
+    Balance,
     CheckVideos,
     Control,
     Data,
     Device,
+    Ema,
     FreezeStages,
+    GroupBy,
     Holdout,
     Json,
     Labels,
     Opts,
+    Patience,
     RequiredName,
     Restart,
     SaveEvery,
@@ -95,6 +100,11 @@ def finetune(
     labels: Labels = None,
     videos: Videos = None,
     holdout: Holdout = 0.1,
+    group_by: GroupBy = None,
+    accumulate: Accumulate = 1,
+    ema: Ema = None,
+    patience: Patience = None,
+    balance: Balance = "none",
     device: Device = "auto",
     check: CheckVideos = "full",
     save_every: SaveEvery = 600.0,
@@ -147,6 +157,7 @@ def finetune(
         frozen_stages=freeze_stages,
         from_scratch=from_scratch,
         opts=[*pairs, *(opts or ())],
+        more=_more(accumulate, ema, patience, balance),
     )
     source = read_source(
         settings.entry,
@@ -156,9 +167,17 @@ def finetune(
         labels=labels,
         holdout=holdout,
         seed=settings.recipe.seed,
+        group_by=group_by,
     )
     way = _Way(device, check, save_every, restart, control, skip_broken)
     _run(settings, source, None if from_scratch else weights or name, way, json=json)
+
+
+def _more(
+    accumulate: int, ema: float | None, patience: int | None, balance: str
+) -> dict[str, object]:
+    """The fields of the recipe that PySlowFast has no key for."""
+    return {"accumulate": accumulate, "ema_decay": ema, "patience": patience, "balance": balance}
 
 
 def _pairs(values: Mapping[str, object]) -> list[object]:
@@ -183,6 +202,11 @@ def train(
     labels: Labels = None,
     freeze_stages: FreezeStages = 0,
     holdout: Holdout = 0.0,
+    group_by: GroupBy = None,
+    accumulate: Accumulate = 1,
+    ema: Ema = None,
+    patience: Patience = None,
+    balance: Balance = "none",
     device: Device = "auto",
     check: CheckVideos = "open",
     save_every: SaveEvery = 600.0,
@@ -205,13 +229,13 @@ def train(
 
         torchrun --nproc-per-node 8 -m ptv_hub train --config SLOW_8x8_R50.yaml OUTPUT_DIR run
     """
+    from ptv_hub.training.finetuning import with_more
     from ptv_hub.training.source import read_source
     from ptv_hub.zoo.pyslowfast import from_config
 
     settings = from_config(config, opts or ())
-    if freeze_stages:
-        recipe = settings.recipe.model_copy(update={"frozen_stages": freeze_stages})
-        settings = settings.model_copy(update={"recipe": recipe})
+    more = _more(accumulate, ema, patience, balance) | {"frozen_stages": freeze_stages}
+    settings = settings.model_copy(update={"recipe": with_more(settings.recipe, more)})
     paths = settings.paths
     if not paths.data:
         raise ConfigError(
@@ -228,6 +252,7 @@ def train(
         labels=labels,
         holdout=holdout,
         seed=settings.recipe.seed,
+        group_by=group_by,
     )
     way = _Way(device, check, save_every, restart, control, skip_broken)
     _run(settings, source, paths.weights or None, way, json=json)

@@ -61,6 +61,8 @@ def rows(result: TrainingResult) -> list[list[str]]:
         ["loss", f"{result.loss:.4f} (mean of the last epoch)"],
     ]
     seen = f"{result.videos} held-out videos, the centre crop of one clip each"
+    if result.stopped_early:
+        rows.append(["ended early", "looks found nothing better: --patience"])
     if result.last_value is not None:
         rows.append([f"{result.metric}, last", f"{result.last_value:.2f} over {seen}"])
     if result.best_value is not None:

@@ -39,6 +39,7 @@ _NAMES = ("kinetics_classnames.json", "*classnames.json", "*class_names.json")
 """Files of class names that users keep beside the list: name -> index."""
 _SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v")
 _HEADERS = {"label", "labels", "class", "class_id"}
+_FILES = {"path", "file", "filename", "video", "video_path", "name"}
 
 
 def read(data: Path, videos: Path | None, split: Split, entry: Entry) -> Listing:
@@ -60,9 +61,44 @@ def _listed(path: Path, videos: Path | None, entry: Entry) -> Listing:
     first = read_text(path).lstrip().split("\n", 1)[0].casefold()
     if "youtube_id" in first:
         items = tuple(_owners(path, videos or path.parent, entry))
+    elif (columns := _table_columns(first)) is not None:
+        items = tuple(_rows(path, videos, entry, *columns))
     else:
         items = tuple(_paths(path, videos, entry))
     return Listing(entry.dataset, items, tuple(files))
+
+
+def _table_columns(head: str) -> tuple[str, str] | None:
+    """The names of a table's columns of paths and of labels, if its first line names three or
+    more; a list of two needs no names."""
+    names = [cell.strip() for cell in next(csv.reader([head]), [])]
+    files, labels = ([n for n in names if n in known] for known in (_FILES, _HEADERS))
+    return (files[0], labels[0]) if len(names) > 2 and files and labels else None
+
+
+def _rows(
+    path: Path, videos: Path | None, entry: Entry, file_column: str, label_column: str
+) -> Iterator[Item]:
+    """Items of a table with names over its columns, whatever else it has beside path and label."""
+    classes = _classes(entry)
+    text = read_text(path).lstrip()
+    head, _, rest = text.partition("\n")
+    names = [cell.strip().casefold() for cell in next(csv.reader([head]))]
+    for number, row in enumerate(csv.reader(rest.splitlines()), 2):
+        if not row:
+            continue
+        if len(row) != len(names):
+            raise DataError(
+                "a line of the list is not understood",
+                where=f"{path}, line {number}",
+                expected=f"{len(names)} columns: {', '.join(names)}",
+                found=",".join(row)[:120],
+            )
+        told = dict(zip(names, (cell.strip() for cell in row), strict=True))
+        index, problem = _index(told[label_column], classes)
+        name = told[file_column]
+        file = _located(name, path.parent, videos)
+        yield Item(name, file, index, problem, columns=tuple(told.items()))
 
 
 def _indices(path: Path) -> dict[int, str]:
@@ -192,7 +228,9 @@ def _owners(path: Path, videos: Path, entry: Entry) -> Iterator[Item]:
         item_id = f"{row['youtube_id']}_{span}"
         file = there.get(item_id) or there.get(row["youtube_id"])
         index, problem = _index(row["label"], classes)
-        yield Item(item_id, file or str(videos / f"{item_id}.mp4"), index, problem)
+        columns = tuple((key.casefold(), value) for key, value in row.items() if value)
+        there_or_not = file or str(videos / f"{item_id}.mp4")
+        yield Item(item_id, there_or_not, index, problem, columns=columns)
 
 
 def _train_on(folders: Sequence[Path], entry: Entry) -> str | None:

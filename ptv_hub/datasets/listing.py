@@ -86,6 +86,8 @@ class Item:
     """Why it cannot be scored, as far as the annotation tells; no labels are given then."""
     spans: tuple[Span, ...] = ()
     """When its labels are to be seen, where the annotation says so (Charades)."""
+    columns: tuple[tuple[str, str], ...] = ()
+    """What its line of a table says, by the names of the columns, where they have names."""
 
     def labels_at(self, seconds: Iterable[float]) -> tuple[int, ...]:
         """The classes to be seen at any of these times, rising."""

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, default_collate
 
@@ -51,7 +52,7 @@ class Replaced:
 
 
 class TrainingClips(Dataset[Sample | Replaced]):
-    """Random clips; an index is ``(epoch, item)``.
+    """Random clips; an index is ``(epoch, item)``, or ``(epoch, item, which of its clips)``.
 
     A video that was removed from the list since the run began, and with ``skip_broken`` one that
     cannot be decoded, is replaced by another, drawn from (seed, epoch, index) as all is.
@@ -87,9 +88,11 @@ class TrainingClips(Dataset[Sample | Replaced]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample | Replaced:
-        epoch, index = key
-        rng = np.random.default_rng([self.seed, epoch, index])
+    def __getitem__(self, key: tuple[int, ...]) -> Sample | Replaced:
+        epoch, index, *copy = key
+        # The first clip of several is the one that there is of one.
+        more = [0, copy[0], 0] if copy and copy[0] else []
+        rng = np.random.default_rng([self.seed, epoch, index, *more])
         skipped: list[tuple[str, str]] = []
         for again in range(_TRIES):
             item = self.items[index]
@@ -101,7 +104,7 @@ class TrainingClips(Dataset[Sample | Replaced]):
                 if not may or again + 1 == _TRIES:
                     return error
                 skipped.append((item.id, str(error)))
-            rng = np.random.default_rng([self.seed, epoch, key[1], again + 1])
+            rng = np.random.default_rng([self.seed, epoch, key[1], again + 1, *more])
             index = int(rng.integers(len(self)))
         raise AssertionError("the last try returns")
 
@@ -191,17 +194,28 @@ def collate_sound(samples: list[Sample]) -> Batch | PtvHubError | None:
     return cast("Batch | PtvHubError", collate([*sound])) if sound else None
 
 
-class Batches(Sampler[list[tuple[int, int]]]):
+class Batches(Sampler[list[tuple[int, ...]]]):
     """Of each epoch: the items in random order, cut into batches; of each batch a process's part.
 
     Items that fill no batch are left out of the epoch, as in PySlowFast.
     """
 
     def __init__(
-        self, count: int, batch_size: int, *, seed: int, rank: int = 0, world: int = 1
+        self,
+        count: int,
+        batch_size: int,
+        *,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        copies: int = 1,
+        chances: NDArray[np.float64] | None = None,
     ) -> None:
+        """``copies``: clips of each item, which stand side by side in a batch. ``chances``: of
+        each item to be drawn, again and again; without them every one comes once an epoch."""
         self.count, self.batch_size, self.seed = count, batch_size, seed
         self.rank, self.world = rank, world
+        self.copies, self.chances = copies, chances
         self.epoch = 0
         self.first = 0
         """The batch to begin the epoch with, after an interruption."""
@@ -210,9 +224,17 @@ class Batches(Sampler[list[tuple[int, int]]]):
         """Batches of a whole epoch."""
         return self.count // self.batch_size
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        if self.chances is None:
+            order = rng.permutation(self.count)
+        else:
+            order = rng.choice(self.count, self.count, p=self.chances)
         own = self.batch_size // self.world
         for batch in range(self.first, len(self)):
             begin = batch * self.batch_size + self.rank * own
-            yield [(self.epoch, int(index)) for index in order[begin : begin + own]]
+            chosen = order[begin : begin + own]
+            keys: list[tuple[int, ...]] = [(self.epoch, int(index)) for index in chosen]
+            if self.copies > 1:
+                keys = [(*key, copy) for key in keys for copy in range(self.copies)]
+            yield keys

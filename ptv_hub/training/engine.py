@@ -10,12 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch.utils.data import DataLoader
 
 from ptv_hub._version import __version__
 from ptv_hub.environment import versions
@@ -23,18 +22,21 @@ from ptv_hub.errors import DataError, UsageError
 from ptv_hub.files import ready_folder, sha256_of
 from ptv_hub.models.builders import build
 from ptv_hub.models.digest import digest
-from ptv_hub.training.clips import Batches, Replaced, Sample, TrainingClips, collate
+from ptv_hub.training.balance import chances
+from ptv_hub.training.clips import Batches
+from ptv_hub.training.curves import draw_curves
 from ptv_hub.training.epochs import Epochs
 from ptv_hub.training.fabric import make_fabric, nodes_of, scaler_of
 from ptv_hub.training.listed import as_begun, write_listed
+from ptv_hub.training.loading import training_loader
 from ptv_hub.training.logs import RunLog
 from ptv_hub.training.modules import prepare_model
 from ptv_hub.training.optimizer import make_optimizer
 from ptv_hub.training.result import Progress, TrainingResult
 from ptv_hub.training.source import Check, Source, check_videos
-from ptv_hub.training.state import BEST, LAST, Position, read_position, restore
+from ptv_hub.training.state import BEST, LAST, Position, published, read_position, restore
 from ptv_hub.training.stopping import Stop
-from ptv_hub.weights import checkpoint, layouts
+from ptv_hub.weights import checkpoint
 from ptv_hub.weights.load import load_weights
 from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.weights.repository import write_repository
@@ -43,6 +45,7 @@ from ptv_hub.zoo.repository import Provenance
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+    from lightning.fabric.loggers.logger import Logger
     from lightning.fabric.wrappers import _FabricModule, _FabricOptimizer
 
 log = logging.getLogger("ptv_hub")
@@ -61,6 +64,7 @@ def train(
     control: bool = False,
     skip_broken: bool = False,
     report: Callable[[Progress], None] | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> TrainingResult:
     """Train the model of a config on data, and write checkpoints, logs and the model.
 
@@ -76,6 +80,8 @@ def train(
         skip_broken: let another video take the place of one that cannot be decoded, by a rule
             that a run which goes on repeats; they are listed in the result.
         report: called in the first process as the run goes on.
+        loggers: Lightning's loggers (``CSVLogger``, ``TensorBoardLogger``, ``WandbLogger``, ...),
+            or what has their methods; of the first process alone they are told.
 
     Raises:
         DataError: a video that cannot be used, fewer videos than a batch.
@@ -87,7 +93,7 @@ def train(
     """
     fabric = make_fabric(device, config.recipe)
     fabric.launch()
-    run = _Run(fabric, config, source, weights, skip_broken)
+    run = _Run(fabric, config, source, weights, skip_broken, loggers)
     told = report if report is not None and fabric.global_rank == 0 else _silence
     with Stop() as stop:
         return run(
@@ -112,8 +118,10 @@ class _Run:
         source: Source,
         weights: str | os.PathLike[str] | None,
         skip_broken: bool,
+        loggers: Sequence[Logger],
     ) -> None:
         self.fabric = fabric
+        self.loggers = loggers
         self.skip_broken = skip_broken
         self.rank, self.world = fabric.global_rank, fabric.world_size
         self.recipe = config.recipe.for_shards(nodes_of(fabric))
@@ -164,6 +172,8 @@ class _Run:
             seed=self.recipe.seed,
             rank=self.rank,
             world=self.world,
+            copies=self.recipe.clips_per_video,
+            chances=chances(self.source.train) if self.recipe.balance == "sampler" else None,
         )
         if position is not None and position.batches != len(batches):
             raise DataError(
@@ -189,10 +199,24 @@ class _Run:
                 epoch=position.epoch,
                 step=position.step,
                 tensorboard=self.recipe.tensorboard,
+                loggers=self.loggers,
             )
-        position = epochs.run(self._loader(batches), batches, position, run_log)
-        if run_log is not None:
-            run_log.close()
+            run_log.begin(self.recipe)
+        status = "aborted"
+        try:
+            loader = training_loader(
+                self.source,
+                self.recipe,
+                batches,
+                skip_broken=self.skip_broken,
+                pinned=self.fabric.device.type == "cuda",
+            )
+            position = epochs.run(loader, batches, position, run_log)
+            status = "success"
+        finally:
+            if run_log is not None:
+                run_log.close(status)
+                draw_curves(self.output)
         return self._result(epochs, position, control, time.perf_counter() - began)
 
     def _check_videos(self, check: Check, report: Callable[[Progress], None], stop: Stop) -> None:
@@ -234,7 +258,8 @@ class _Run:
             skip_broken=self.skip_broken,
         )
         if file is not None:
-            restore(file, epochs.bare, optimizer.optimizer)
+            average = epochs.averaged.model if epochs.averaged else None
+            restore(file, epochs.bare, optimizer.optimizer, averaged=average)
             scaler = scaler_of(self.fabric)
             if scaler is not None and "scaler_state" in file.training:
                 scaler.load_state_dict(file.training["scaler_state"])
@@ -277,35 +302,14 @@ class _Run:
         ready: tuple[_FabricModule, _FabricOptimizer] = self.fabric.setup(model, optimizer)
         return ready
 
-    def _loader(self, batches: Batches) -> DataLoader[Sample | Replaced]:
-        recipe = self.recipe
-        clips = TrainingClips(
-            self.source.train,
-            self.source.entry.input,
-            num_marks=self.source.num_marks,
-            flip=recipe.random_flip,
-            seed=recipe.seed,
-            by_frame=self.source.by_frame,
-            skip_broken=self.skip_broken,
-        )
-        return DataLoader(
-            clips,
-            batch_sampler=batches,
-            num_workers=recipe.workers,
-            collate_fn=collate,
-            pin_memory=self.fabric.device.type == "cuda",
-            persistent_workers=recipe.workers > 0,
-        )
-
     def _result(
         self, epochs: Epochs, position: Position, control: bool, seconds: float
     ) -> TrainingResult:
         self.fabric.barrier()
         chosen = self.output / (LAST if position.best is None else BEST)
-        tensors = checkpoint.read(chosen).tensors
-        official = layouts.convert(tensors, "pyslowfast", layouts.OFFICIAL)
+        official = published(chosen)
         with torch.no_grad():
-            for key, tensor in epochs.bare.state_dict().items():
+            for key, tensor in epochs.watched.state_dict().items():
                 tensor.copy_(official[key])
         shuffled = epochs.look(self.recipe.seed) if control and self.source.val else None
         folder = self.output / "model"
@@ -325,8 +329,8 @@ class _Run:
             last=str(self.output / LAST),
             best=None if position.best is None else str(self.output / BEST),
             model=f"local-dir:{folder}",
-            epochs=self.recipe.epochs,
-            steps=self.recipe.epochs * position.batches,
+            epochs=position.epoch,
+            steps=position.epoch * position.batches,
             loss=position.last_loss,
             metric=entry.protocol.metric,
             last_value=position.last,
@@ -335,7 +339,8 @@ class _Run:
             videos=sum(not item.problem for item in self.source.val),
             chance=None if self.source.num_marks else 100.0 / entry.num_classes,
             skipped=position.skipped,
-            control=shuffled,
+            control=None if shuffled is None else shuffled.value,
+            stopped_early=position.epoch < self.recipe.epochs,
             digest=digest(official),
             data=position.data,
             started_from=position.started_from,

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -17,15 +16,17 @@ from torch.utils.data import DataLoader
 
 from ptv_hub.errors import Terminated, TrainingError
 from ptv_hub.models.builders import VideoModel
+from ptv_hub.training.averaged import Averaged
 from ptv_hub.training.clips import Batches, LookClips, Replaced, Sample
 from ptv_hub.training.fabric import scaler_of
 from ptv_hub.training.logs import RunLog
-from ptv_hub.training.looks import average_statistics, look, measure_statistics
-from ptv_hub.training.modules import keep_still, seed_dropout
-from ptv_hub.training.optimizer import LOSSES, set_learning_rate
+from ptv_hub.training.looks import Looked, average_statistics, look, measure_statistics
+from ptv_hub.training.modules import keep_still
+from ptv_hub.training.optimizer import set_learning_rate
 from ptv_hub.training.result import Progress
 from ptv_hub.training.source import Source
 from ptv_hub.training.state import BEST, LAST, Position, save
+from ptv_hub.training.step import Group, Step
 from ptv_hub.training.stopping import Stop
 from ptv_hub.zoo.pyslowfast import Config
 from ptv_hub.zoo.recipe import Recipe, learning_rate
@@ -76,8 +77,19 @@ class Epochs:
         self.report = report
         self.stop = stop
         self.skip_broken = skip_broken
+        self.averaged = None if recipe.ema_decay is None else Averaged(self.bare, recipe.ema_decay)
+        self._step = Step(fabric, model, optimizer, source, recipe, self.averaged)
         self._told: set[str] = set()
         self._saved_at = time.monotonic()
+
+    @property
+    def watched(self) -> VideoModel:
+        """What is looked at and published: the model, or its moving average."""
+        return self.bare if self.averaged is None else self.averaged.model
+
+    @property
+    def _models(self) -> list[VideoModel]:
+        return [self.bare] if self.averaged is None else [self.bare, self.averaged.model]
 
     def run(
         self,
@@ -86,7 +98,7 @@ class Epochs:
         position: Position,
         run_log: RunLog | None,
     ) -> Position:
-        """Go on from ``position`` to the end of the recipe.
+        """Go on from ``position`` to the end of the recipe, or until looks find nothing better.
 
         Raises:
             TrainingError: the loss is not a number any more.
@@ -96,6 +108,8 @@ class Epochs:
         """
         recipe = self.recipe
         for epoch in range(position.epoch, recipe.epochs):
+            if self._has_enough(position):
+                break
             began = time.perf_counter()
             batches.epoch, batches.first = epoch, position.step
             position = self._steps(loader, position, run_log)
@@ -103,8 +117,10 @@ class Epochs:
             saved = self._due(epoch, recipe.checkpoint_period)
             if (looked or saved) and recipe.precise_bn_batches is not None:
                 self._measure(recipe.precise_bn_batches, loader, batches)
-            average_statistics(self.bare)
-            value = self._watch(position) if looked else None
+            for model in self._models:
+                average_statistics(model)
+            found = self._watch(position) if looked else None
+            value = None if found is None else found.value
             best = position.best
             better = value is not None and (best is None or value > best)
             position = position.model_copy(
@@ -114,6 +130,7 @@ class Epochs:
                     "loss_sum": 0.0,
                     "last_loss": position.loss_sum / max(len(batches), 1),
                     "last": value if looked else position.last,
+                    "in_vain": 0 if better else position.in_vain + int(looked),
                     **({"best": value, "best_epoch": epoch} if better else {}),
                 }
             )
@@ -122,10 +139,15 @@ class Epochs:
                 if better:
                     self._save(BEST, position)
                 self._save(LAST, position)
-            self._tell(position, looked, value, time.perf_counter() - began, run_log)
+            self._tell(position, looked, found, time.perf_counter() - began, run_log)
         return position
 
-    def _watch(self, position: Position) -> float | None:
+    def _has_enough(self, position: Position) -> bool:
+        """Whether as many looks as the recipe has patience for found nothing better."""
+        patience = self.recipe.patience
+        return patience is not None and position.in_vain >= patience
+
+    def _watch(self, position: Position) -> Looked | None:
         """The look after an epoch; were the run ended in it, it would begin with it again."""
         try:
             return self.look()
@@ -133,8 +155,8 @@ class Epochs:
             self._save(LAST, position)
             raise
 
-    def look(self, shuffle_seed: int | None = None) -> float | None:
-        """The metric over the held-out videos, percent; with a seed, their frames shuffled."""
+    def look(self, shuffle_seed: int | None = None) -> Looked | None:
+        """Metric and loss over the held-out videos; with a seed, their frames shuffled."""
         clips = LookClips(
             [item for item in self.source.val if not item.problem],
             self.source.entry.input,
@@ -142,7 +164,7 @@ class Epochs:
             shuffle_seed=shuffle_seed,
         )
         return look(
-            self.bare,
+            self.watched,
             clips,
             batch_size=self.recipe.test_batch_size,
             workers=self.recipe.workers,
@@ -157,33 +179,21 @@ class Epochs:
     def _steps(
         self, loader: DataLoader[Sample | Replaced], position: Position, run_log: RunLog | None
     ) -> Position:
-        recipe, optimizer, epoch = self.recipe, self.optimizer, position.epoch
-        loss_of = LOSSES[recipe.loss]
+        recipe, epoch, total = self.recipe, position.epoch, position.batches
         self.model.train()
         keep_still(self.bare, recipe)
-        total = position.batches
+        kept = position
         for step, batch in enumerate(self._loaded(loader), position.step):
             if isinstance(batch, Exception):
                 raise batch
             if isinstance(batch, Replaced):
                 position, batch = self._skipped(position, batch), batch.content
             began = time.perf_counter()
-            clips, targets = self.fabric.to_device(batch)
-            rate = learning_rate(recipe, epoch + step / total)
-            set_learning_rate(optimizer.optimizer, rate)
-            seed_dropout(self.bare, _seed(recipe.seed, epoch, step))
-            optimizer.optimizer.zero_grad()
-            loss = loss_of(self.model(clips), targets)
-            self.fabric.backward(loss)
-            if recipe.clip_grad_value is not None:
-                self.fabric.clip_gradients(self.model, optimizer, clip_val=recipe.clip_grad_value)
-            elif recipe.clip_grad_norm is not None:
-                self.fabric.clip_gradients(self.model, optimizer, max_norm=recipe.clip_grad_norm)
-            optimizer.step()
-            # The mean over processes; Fabric's reduction is on all of them.
-            asked = torch.full_like(loss, float(self.stop.asked))
-            means = self.fabric.all_reduce(torch.stack([loss.detach(), asked]), reduce_op="mean")
-            value, asked_by = cast(Tensor, means).tolist()
+            group = Group.of(step, total, recipe.accumulate)
+            rate = learning_rate(recipe, epoch + group.first / total)
+            set_learning_rate(self.optimizer.optimizer, rate)
+            loss = self._step(batch, epoch, step, group)
+            value, asked_by = self._over_processes(loss)
             if not math.isfinite(value):
                 raise TrainingError(
                     f"the loss is {value} in epoch {epoch}, step {step}",
@@ -199,13 +209,24 @@ class Epochs:
                 seconds = round(time.perf_counter() - began, 3)
                 run_log.step(epoch * total + step + 1, {**row, "seconds": seconds})
             self.report(Progress("step", step + 1, total, epoch, recipe.epochs, value, rate))
+            if step != group.last:
+                continue  # gradients of half a group are in no checkpoint
+            kept = position
             if asked_by:
                 self._end(position)
             if self._late() and step + 1 < total:
                 self._save(LAST, position)
         if self.stop.asked and self.fabric.world_size == 1:
-            self._end(position)
+            self._end(kept)
         return self._agreed(position)
+
+    def _over_processes(self, loss: Tensor) -> tuple[float, float]:
+        """The mean loss, and how many of the processes were asked to end."""
+        # Fabric's reduction is on all of them.
+        asked = torch.full_like(loss, float(self.stop.asked))
+        means = self.fabric.all_reduce(torch.stack([loss.detach(), asked]), reduce_op="mean")
+        value, asked_by = cast(Tensor, means).tolist()
+        return value, asked_by
 
     def _loaded(self, loader: DataLoader[Any]) -> Iterator[Any]:
         """What the loader gives, until the decoding processes were ended with this one."""
@@ -252,18 +273,20 @@ class Epochs:
     def _measure(self, count: int, loader: DataLoader[Sample | Replaced], batches: Batches) -> None:
         """Precise batch-norm statistics over the epoch's first batches."""
         batches.first = 0
-        measure_statistics(self.bare, loader, min(count, len(batches)), self.fabric.device)
+        for model in self._models:
+            measure_statistics(model, loader, min(count, len(batches)), self.fabric.device)
 
     def _save(self, name: str, position: Position) -> None:
         if self.fabric.global_rank == 0:
             scaler = scaler_of(self.fabric)
             save(
                 self.output / name,
-                self.bare,
+                self.watched if name == BEST else self.bare,
                 self.optimizer.optimizer,
                 self.config,
                 position,
                 scaler=None if scaler is None else scaler.state_dict(),
+                averaged=self.averaged.model if self.averaged and name == LAST else None,
             )
             self._saved_at = time.monotonic()
 
@@ -271,7 +294,7 @@ class Epochs:
         self,
         position: Position,
         looked: bool,
-        value: float | None,
+        found: Looked | None,
         seconds: float,
         run_log: RunLog | None,
     ) -> None:
@@ -279,6 +302,7 @@ class Epochs:
         epoch, steps, loss = position.epoch - 1, position.batches, position.last_loss
         rate = learning_rate(self.recipe, epoch + 1 - 1 / steps)
         metric = self.source.entry.protocol.metric
+        value = None if found is None else found.value
         if run_log is not None:
             run_log.epoch(
                 (epoch + 1) * steps,
@@ -288,6 +312,8 @@ class Epochs:
                     "loss": loss,
                     "metric": metric if looked else "",
                     "value": value,
+                    "val_loss": None if found is None else found.loss,
+                    "top5": None if found is None else found.top5,
                     "videos": len(self.source.val) if looked else 0,
                     "seconds": round(seconds, 3),
                 },
@@ -299,7 +325,3 @@ class Epochs:
 
 def _go_on() -> None:
     """In place of a check where nothing may end."""
-
-
-def _seed(seed: int, epoch: int, step: int) -> int:
-    return int(np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0]) >> 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,8 @@ def finetune(
     videos: str | os.PathLike[str] | None = None,
     holdout: float = 0.1,
     freeze_stages: int = 0,
+    group_by: str | None = None,
+    more: Mapping[str, Any] | None = None,
     report: Callable[[Progress], None] | None = None,
     **how: Any,
 ) -> TrainingResult:
@@ -34,20 +36,23 @@ def finetune(
 
     Args:
         name: the model to begin from, as ``load`` takes it.
-        data, videos, num_classes, labels, holdout: as ``training.source.read_source`` takes them.
+        data, videos, num_classes, labels, holdout, group_by: as
+            ``training.source.read_source`` takes them.
         output: the folder of the run; a run that was interrupted there goes on.
         opts: PySlowFast's keys and values: ``["SOLVER.MAX_EPOCH", 20, "TRAIN.BATCH_SIZE", 16]``.
         weights: what to begin from in place of the model's own, as ``load`` takes it.
         freeze_stages: blocks from the input on that do not learn.
+        more: of the recipe what PySlowFast has no key for: ``accumulate``, ``ema_decay``,
+            ``patience``, ``balance`` (``zoo.recipe.Recipe``).
         report: called as the run goes on.
-        how: all else that ``training.engine.train`` takes: ``device``, ``check``, ``restart``, ...
+        how: all else that ``training.engine.train`` takes: ``device``, ``check``, ``loggers``, ...
 
     Raises:
         PtvHubError: as ``load``, ``read_source`` and ``train``.
     """
     asked = named(name, None)
     settings = finetuning(
-        asked.entry, output=os.fspath(output), frozen_stages=freeze_stages, opts=opts
+        asked.entry, output=os.fspath(output), frozen_stages=freeze_stages, opts=opts, more=more
     )
     source = read_source(
         settings.entry,
@@ -57,6 +62,7 @@ def finetune(
         labels=None if labels is None else Path(labels),
         holdout=holdout,
         seed=settings.recipe.seed,
+        group_by=group_by,
     )
     settings = settings.model_copy(update={"entry": source.entry})
     start = weights if weights is not None else name

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
+from ptv_hub.errors import UsageError
 from ptv_hub.zoo.entry import Entry, License
 from ptv_hub.zoo.input_spec import SegmentSampling
 from ptv_hub.zoo.names import name_of
 from ptv_hub.zoo.pyslowfast import Config, Paths, changed
 from ptv_hub.zoo.recipe import Recipe, recipe_of
+from ptv_hub.zoo.records import first_faults
 
 BATCH = 8
 log = logging.getLogger("ptv_hub")
@@ -25,6 +29,7 @@ def finetuning(
     frozen_stages: int = 0,
     from_scratch: bool = False,
     opts: Sequence[object] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> Config:
     """A config to fine-tune a model on a few thousand videos, some minutes to hours.
 
@@ -35,6 +40,10 @@ def finetuning(
     Args:
         name: what the new model is called; the output folder's name if not given.
         from_scratch: the new model has the old one's architecture, and nothing of its weights.
+        more: fields of the recipe that PySlowFast has no key for: ``{"accumulate": 4}``.
+
+    Raises:
+        ConfigError, UsageError: as ``zoo.pyslowfast.from_config``, of a value in ``opts``.
     """
     trained = recipe_of(entry)
     kept: dict[str, Any] = {}
@@ -56,9 +65,24 @@ def finetuning(
         checkpoint_period=1,
         workers=min(8, os.cpu_count() or 1),
     )
+    recipe = with_more(recipe, more or {})
     own = (built_as if from_scratch else of_its_own)(entry, name or _name(output))
     config = Config(entry=own, recipe=recipe, paths=Paths(output=output))
     return _same_scale(config, changed(config, opts), changed(config, ()))
+
+
+def with_more(recipe: Recipe, more: Mapping[str, Any]) -> Recipe:
+    """The recipe with other values of some fields, those above all that no key stands for.
+
+    Raises:
+        UsageError: they do not fit together.
+    """
+    try:
+        return Recipe.model_validate({**recipe.model_dump(), **more})
+    except ValidationError as error:
+        raise UsageError(
+            "the settings of a run do not fit together", found=first_faults(error)
+        ) from error
 
 
 def _same_scale(before: Config, after: Config, unasked: Config) -> Config:

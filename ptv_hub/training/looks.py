@@ -7,6 +7,7 @@ published protocols take up to thirty. It shows how a run goes; ``evaluate`` mea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,11 +18,23 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from ptv_hub.errors import PtvHubError
-from ptv_hub.evaluation.metrics import mean_average_precision
+from ptv_hub.evaluation.metrics import mean_average_precision, top_k
 from ptv_hub.models.builders import VideoModel, activated
 from ptv_hub.training.clips import LookClips, Replaced, Sample, collate, collate_sound
 
 Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look saw."""
+
+    value: float
+    """The protocol's metric, percent."""
+    loss: float
+    """Cross entropy of the scores, the mean over videos (of several labels: and over classes)."""
+    top5: float | None
+    """Percent; ``None`` of several labels a video, and of fewer than six classes."""
 
 
 def measure_statistics(
@@ -62,8 +75,8 @@ def look(
     world: int = 1,
     skip_broken: bool = False,
     between: Callable[[], None] = lambda: None,
-) -> float | None:
-    """The protocol's metric, percent, over all processes; ``None`` if no class occurs.
+) -> Looked | None:
+    """Metric and loss over all processes' videos; ``None`` if no class occurs.
 
     Leaves the model in eval mode. ``skip_broken`` leaves out videos that cannot be decoded;
     ``between`` is called after each batch.
@@ -91,9 +104,24 @@ def look(
         return None
     all_scores = np.concatenate([s for s, _ in found if len(s)])
     all_targets = np.concatenate([t for s, t in found if len(s)])
-    if protocol.metric == "mean_average_precision":
-        return mean_average_precision(all_scores, all_targets.astype(np.uint8))
-    return 100.0 * float((all_scores.argmax(1) == all_targets).mean())
+    return _looked(all_scores, all_targets, several=protocol.metric == "mean_average_precision")
+
+
+_LEAST = 1e-7
+"""The score that counts for one of 0: its logarithm is a number."""
+
+
+def _looked(scores: NDArray[Any], targets: NDArray[Any], *, several: bool) -> Looked | None:
+    sure = np.clip(scores.astype(np.float64), _LEAST, 1 - _LEAST)
+    if several:
+        value = mean_average_precision(scores, targets.astype(np.uint8))
+        losses = -np.where(targets > 0, np.log(sure), np.log1p(-sure))
+        return None if value is None else Looked(value, float(losses.mean()), None)
+    count = len(targets)
+    loss = -float(np.log(sure[np.arange(count), targets]).mean())
+    right = 100.0 * float((scores.argmax(1) == targets).mean())
+    five = top_k(scores, targets, 5) if scores.shape[1] > 5 else None
+    return Looked(right, loss, None if five is None else 100.0 * five / count)
 
 
 def _joined(parts: Sequence[Tensor]) -> NDArray[Any]:

@@ -51,6 +51,8 @@ class TrainingResult(Record):
     """Percent, of guessing among the classes; null for mAP."""
     skipped: tuple[str, ...] = ()
     """Videos that could not be decoded, or were removed, and that others took the place of."""
+    stopped_early: bool = False
+    """Whether looks found nothing better for as long as the recipe has patience."""
     control: float | None
     """The best model's value with the frames of each clip shuffled; null if not asked for."""
     digest: str

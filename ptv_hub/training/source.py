@@ -16,6 +16,7 @@ from ptv_hub.datasets.decoding import Failure
 from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import AnnotationMissing, DataError, UsageError
+from ptv_hub.training.grouping import held_out_by_source, refuse_shared, sources_of
 from ptv_hub.training.holdout import held_out, held_out_by_0_1, shortfalls
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.input_spec import FrameSampling, InputSpec
@@ -72,6 +73,7 @@ def read_source(
     labels: Path | None = None,
     holdout: float = 0.1,
     seed: int = 0,
+    group_by: str | None = None,
 ) -> Source:
     """The items to train on and to watch, with every label checked.
 
@@ -84,9 +86,12 @@ def read_source(
             is as many as the entry has.
         labels: a text file of class names, one a line, in index order.
         holdout: the part of the training videos that is watched where there is no ``val``.
+        group_by: a column of the list, or a regular expression over the clips' names, that says
+            from which video each is: no video is to stand on both sides (``grouping``).
 
     Raises:
-        DataError: nothing there, a label out of range, another number of classes.
+        DataError: nothing there, a label out of range, another number of classes, or a video with
+            clips in both splits.
     """
     data = Path(data).expanduser()
     if not data.exists():
@@ -102,7 +107,14 @@ def read_source(
     train_items, val_items = train.items, val.items if val else ()
     earlier = None
     held = not val and holdout > 0
-    if held:
+    if group_by is not None and val:
+        refuse_shared(train_items, val_items, group_by)
+    if held and group_by is not None:
+        sources = sources_of(train.items, group_by)
+        train_items, val_items = held_out_by_source(train.items, sources, holdout, seed)
+        told = f"{len(set(sources))} videos that they are of"
+        notes.append(f"{len(val_items)} of {len(train.items)} clips are held out, by the {told}")
+    elif held:
         train_items, val_items = held_out(train.items, holdout, seed)
         earlier = held_out_by_0_1(train.items, holdout, seed)
         notes.append(f"{len(val_items)} of {len(train.items)} videos are held out to watch")

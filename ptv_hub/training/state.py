@@ -8,7 +8,6 @@ generators to keep: what is random follows from seed, epoch and place (``clips``
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,12 @@ from ptv_hub.weights.load import load_weights
 from ptv_hub.weights.own_word import RECORD
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.pyslowfast import Config, to_yaml
+from ptv_hub.zoo.recipe import Recipe
 from ptv_hub.zoo.records import Record, first_fault
 
 LAST, BEST = "last.pyth", "best.pyth"
+AVERAGED = "ema_state"
+"""Key of the moving average of the weights, in their layout."""
 
 
 class Position(Record):
@@ -44,6 +46,8 @@ class Position(Record):
     best: float | None = None
     """The best metric so far, percent."""
     best_epoch: int | None = None
+    in_vain: int = 0
+    """Looks since the best one."""
     data: str
     """Digest of the data (``Source.digest``)."""
     batches: int
@@ -64,8 +68,9 @@ def save(
     position: Position,
     *,
     scaler: dict[str, Any] | None = None,
+    averaged: VideoModel | None = None,
 ) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint, whole or not at all; ``averaged`` goes in beside the model's weights.
 
     Raises:
         WriteError: it could not be written; what stood there before still stands.
@@ -83,6 +88,8 @@ def save(
     }
     if scaler:
         training["scaler_state"] = scaler
+    if averaged is not None:
+        training[AVERAGED] = layouts.convert(averaged.state_dict(), layouts.OFFICIAL, "pyslowfast")
     checkpoint.write(path, tensors, training=training)
 
 
@@ -97,7 +104,8 @@ def read_position(path: Path, config: Config) -> tuple[Position, checkpoint.Chec
         ours = file.training[RECORD]
         position = Position.model_validate(ours["position"])
         # Read as a record: what an older version did not know of has the value that it meant.
-        recipe, entry = json.loads(ours["recipe"]), Entry.model_validate_json(ours["entry"])
+        recipe = Recipe.model_validate_json(ours["recipe"])
+        entry = Entry.model_validate_json(ours["entry"])
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise CheckpointError(
             "a checkpoint does not say how far its run had come",
@@ -106,9 +114,10 @@ def read_position(path: Path, config: Config) -> tuple[Position, checkpoint.Chec
             fix="begin a new run from its weights: --weights, and another output folder",
         ) from error
     now = {**_said(config.entry), **config.recipe.model_dump(mode="json")}
-    then = {**_said(entry), **recipe}
+    then = {**_said(entry), **recipe.model_dump(mode="json")}
     # What may change between two sittings of one run: nothing that decides on the weights.
     free = {"workers", "tensorboard", "eval_period", "checkpoint_period", "test_batch_size"}
+    free |= {"patience"}
     other = [key for key in now if key not in free and now[key] != then.get(key)]
     if other:
         raise CheckpointError(
@@ -130,22 +139,42 @@ def _said(entry: Entry) -> dict[str, Any]:
 
 
 def restore(
-    file: checkpoint.Checkpoint, model: VideoModel, optimizer: torch.optim.Optimizer
+    file: checkpoint.Checkpoint,
+    model: VideoModel,
+    optimizer: torch.optim.Optimizer,
+    *,
+    averaged: VideoModel | None = None,
 ) -> None:
     """Put a checkpoint's weights and optimizer state into a model on a device and its optimizer.
 
     Raises:
         CheckpointError: they are not of this model.
     """
-    tensors = layouts.to_official(file.tensors)
+    _fill(model, file.tensors, file.path)
+    if averaged is not None:
+        _fill(averaged, file.training.get(AVERAGED, {}), file.path)
+    optimizer.load_state_dict(_cloned(file.training["optimizer_state"]))
+
+
+def _fill(model: VideoModel, tensors: dict[str, Tensor], where: Path) -> None:
     device = next(model.parameters()).device
-    fresh = {key: tensor.to(device).clone() for key, tensor in tensors.items()}
+    official = layouts.to_official(tensors)
+    fresh = {key: tensor.to(device).clone() for key, tensor in official.items()}
     state = model.state_dict()
-    _fits(model, fresh, file.path)
+    _fits(model, fresh, where)
     with torch.no_grad():
         for key, tensor in fresh.items():
             state[key].copy_(tensor)
-    optimizer.load_state_dict(_cloned(file.training["optimizer_state"]))
+
+
+def published(path: Path) -> dict[str, Tensor]:
+    """The official tensors that a run's checkpoint is published as: the average, if it has one.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    file = checkpoint.read(path)
+    return layouts.to_official(file.training.get(AVERAGED, file.tensors))
 
 
 def _fits(model: VideoModel, tensors: dict[str, Tensor], where: Path) -> None:

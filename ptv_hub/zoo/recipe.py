@@ -20,6 +20,25 @@ Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+class Mixing(Record):
+    """Two clips of a batch made one, with both labels: PySlowFast's ``MIXUP``."""
+
+    alpha: NonNegative = 0.8
+    """Of the beta distribution of mixup's shares; 0 does without mixup."""
+    cutmix_alpha: NonNegative = 1.0
+    """The same of cutmix, which puts a box of one clip into the other."""
+    prob: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Of a batch to be mixed; 0 leaves nothing but the smoothing of labels."""
+    switch_prob: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Of cutmix, where both are asked for."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of a label that all classes get alike."""
+
+
+WITHOUT_KEY = ("frozen_stages", "accumulate", "ema_decay", "patience", "balance")
+"""Fields that PySlowFast has no key for."""
+
+
 class Recipe(Record):
     """Everything that decides what training does to weights, and how often it is looked at."""
 
@@ -56,11 +75,26 @@ class Recipe(Record):
     """Of the scales and shifts of batch norms."""
     decay_vectors: bool = True
     """Whether biases and other vectors decay as matrices do."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Of the learning rate, from each layer to the one before it; under 1 vectors never decay."""
     clip_grad_value: Annotated[float, Field(gt=0)] | None = None
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
 
-    loss: Literal["cross_entropy", "bce_logit"] = "cross_entropy"
+    loss: Literal["cross_entropy", "soft_cross_entropy", "bce_logit"] = "cross_entropy"
+    """``soft_cross_entropy``: of labels with shares, as mixing makes them; the same number."""
     random_flip: bool = True
+    mixing: Mixing | None = None
+    clips_per_video: Positive = 1
+    """Clips that a video gives to its batch, each drawn anew (``AUG.NUM_SAMPLE``)."""
+    accumulate: Positive = 1
+    """Batches whose gradients' mean makes one step of the optimizer."""
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Keep a moving average of the weights beside them, which is what is watched and published."""
+    patience: Positive | None = None
+    """Looks without a better one after which a run ends; null: it goes to its last epoch."""
+    balance: Literal["none", "weights", "sampler"] = "none"
+    """What makes rare classes count as much as frequent ones: the loss's weights (the inverse of
+    their number), or an epoch whose videos are drawn with such chances."""
     mixed_precision: bool = False
 
     precise_bn_batches: Positive | None = None
@@ -95,6 +129,10 @@ class Recipe(Record):
             raise ValueError(
                 f"steps {self.steps} must rise from 0, one for each of {self.relative_lrs}"
             )
+        if self.loss == "bce_logit" and (self.mixing or self.balance == "weights"):
+            raise ValueError("mixing and class weights are for one label a video")
+        if self.loss == "soft_cross_entropy" and self.mixing is None:
+            raise ValueError("soft_cross_entropy is for labels that are mixed (MIXUP.ENABLE)")
         if self.cosine_after_warmup and self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"warmup_epochs {self.warmup_epochs} are not under epochs {self.epochs}"

@@ -197,7 +197,7 @@ UNSUPPORTED = [
     (["BN.NORM_TYPE", "sub_batchnorm"], "BN.NORM_TYPE", "sync_batchnorm"),
     (["DETECTION.ENABLE", "True"], "DETECTION.ENABLE", "False"),
     (["MULTIGRID.SHORT_CYCLE", True], "MULTIGRID.SHORT_CYCLE", "False"),
-    (["MIXUP.ENABLE", True], "MIXUP.ENABLE", "False"),
+    (["AUG.ENABLE", True], "AUG.ENABLE", "False"),
     (["X3D.BN_LIN5", True], "X3D.BN_LIN5", "False"),
     (["RESNET.STRIDE_1X1", True], "RESNET.STRIDE_1X1", "False"),
     (["TRAIN.DATASET", "kinetics"], "TRAIN.DATASET", "ptvkinetics"),

@@ -177,8 +177,32 @@ PROTOCOL = (
 
 
 def _loss(values: Values) -> object:
-    loss = "bce_logit" if values["DATA.MULTI_LABEL"] else "cross_entropy"
-    return values.one_of("MODEL.LOSS_FUNC", {loss: loss})
+    if values["DATA.MULTI_LABEL"]:
+        return values.one_of("MODEL.LOSS_FUNC", {"bce_logit": "bce_logit"})
+    known = ("cross_entropy", *(["soft_cross_entropy"] if values["MIXUP.ENABLE"] else []))
+    return values.one_of("MODEL.LOSS_FUNC", {loss: loss for loss in known})
+
+
+_MIXUP = {
+    "MIXUP.ALPHA": "alpha",
+    "MIXUP.CUTMIX_ALPHA": "cutmix_alpha",
+    "MIXUP.PROB": "prob",
+    "MIXUP.SWITCH_PROB": "switch_prob",
+    "MIXUP.LABEL_SMOOTH_VALUE": "label_smoothing",
+}
+"""PySlowFast's key -> the field of ``Mixing``."""
+
+
+def _mixing(values: Values) -> object:
+    read = {field: values[key] for key, field in _MIXUP.items()}
+    return read if values["MIXUP.ENABLE"] else None
+
+
+def _mixed(recipe: Any) -> Written:
+    asked = {"MIXUP.ENABLE": recipe.mixing is not None}
+    if recipe.mixing is None:
+        return asked
+    return asked | {key: getattr(recipe.mixing, field) for key, field in _MIXUP.items()}
 
 
 def _precise_batches(values: Values) -> object:
@@ -190,6 +214,8 @@ _NORMS = {"batchnorm": False, "sync_batchnorm": True}
 RECIPE = (
     Row("loss", _loss, lambda recipe: {"MODEL.LOSS_FUNC": recipe.loss}),
     _same("MODEL.FROZEN_BN", "frozen_bn"),
+    Row("mixing", _mixing, _mixed),
+    _same("AUG.NUM_SAMPLE", "clips_per_video"),
     _same("DATA.RANDOM_FLIP", "random_flip"),
     _same("TRAIN.BATCH_SIZE", "batch_size"),
     _same("TRAIN.EVAL_PERIOD", "eval_period"),
@@ -235,6 +261,7 @@ RECIPE = (
     _same("SOLVER.BETAS", "betas"),
     _same("SOLVER.WEIGHT_DECAY", "weight_decay"),
     _worded("SOLVER.ZERO_WD_1D_PARAM", "decay_vectors", {True: False, False: True}),
+    _same("SOLVER.LAYER_DECAY", "layer_decay"),
     _same("SOLVER.CLIP_GRAD_VAL", "clip_grad_value"),
     _same("SOLVER.CLIP_GRAD_L2NORM", "clip_grad_norm"),
     _same("DATA_LOADER.NUM_WORKERS", "workers"),

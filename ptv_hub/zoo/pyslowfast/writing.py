@@ -15,6 +15,7 @@ from ptv_hub.zoo.pyslowfast import table
 from ptv_hub.zoo.pyslowfast.reading import Config, read_values
 from ptv_hub.zoo.pyslowfast.table import MODEL_NAMES
 from ptv_hub.zoo.pyslowfast.values import defaults, nested, with_pairs
+from ptv_hub.zoo.recipe import WITHOUT_KEY
 
 # Written even where they are PySlowFast's defaults: what somebody who reads a config looks for.
 _ALWAYS = {
@@ -62,7 +63,7 @@ def to_yaml(config: Config, *, complete: bool = False) -> str:
 
     ``complete`` writes every key that PySlowFast has, as its checkpoints' ``cfg`` does; else
     those that differ from its defaults, and those that people look for. What PySlowFast has
-    no key for (``Recipe.frozen_stages``) is left out.
+    no key for (``recipe.WITHOUT_KEY``) is left out.
     """
     return written(to_values(config), complete=complete)
 
@@ -169,7 +170,8 @@ def changed(config: Config, opts: Sequence[object]) -> Config:
     model = {field: getattr(new.entry, field) for field in _OF_THE_MODEL}
     if new.entry.num_classes != config.entry.num_classes:
         model["labels"] = ()
-    recipe = new.recipe.model_copy(update={"frozen_stages": config.recipe.frozen_stages})
+    kept = {field: getattr(config.recipe, field) for field in WITHOUT_KEY}
+    recipe = new.recipe.model_copy(update=kept)
     entry = config.entry.model_copy(update=model)
     pairs = set(map(str, opts[::2]))
     ignored = tuple(text for text in new.ignored if text.split(" = ")[0] in pairs)
