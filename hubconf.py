@@ -48,6 +48,7 @@ Args:
     num_classes (int): another number of classes: the classifier is then new; 0 for pooled features
     activation (str): None for logits, "softmax" or "sigmoid" for PySlowFast's scores
     features_only (bool): the outputs of the stages in place of logits
+    out_indices (list): of features_only, which stages: 0 is the stem, -1 the last
 """
 
 
@@ -90,6 +91,7 @@ def _entry_point(item: _Entry):
         num_classes=None,
         activation=None,
         features_only=False,
+        out_indices=None,
     ):
         from ptv_hub.weights.load import load as straight_road
 
@@ -101,6 +103,7 @@ def _entry_point(item: _Entry):
             num_classes=num_classes,
             activation=activation,
             features_only=features_only,
+            out_indices=out_indices,
         )
 
     load.__name__ = load.__qualname__ = item.name

@@ -262,6 +262,15 @@ def test_out_indices_choose_stages(drawn):
         load("motion_x3d", out_indices=(1,))
 
 
+def test_models_are_listed_by_parts_globs_and_families():
+    assert ptv_hub.list_models("X3D") == ["x3d_xs", "x3d_s", "x3d_m", "x3d_l"]
+    assert ptv_hub.list_models(["x3d_?", "c2d"], exclude="*_l") == ["c2d_r50", "x3d_s", "x3d_m"]
+    assert ptv_hub.list_models("SlowFast", exclude=["charades", "r101"], dataset="k400") == [
+        *("slowfast_4x16_r50", "slowfast_r50")
+    ]
+    assert ptv_hub.list_models("nothing") == []
+
+
 def test_names_are_offered_for_completion():
     names = ptv_hub.ModelName.__args__
     assert {"x3d_m", "motion_x3d", "mvit_base_16x4"} <= set(names)

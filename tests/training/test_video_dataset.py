@@ -100,3 +100,35 @@ def test_labels_must_be_the_models(folder):
         VideoDataset(listing, model, train=True, broken="never")
     with pytest.raises(WrongInput, match="not a model"):
         ptv_hub.VideoDataset(listing, torch.nn.Linear(1, 1), train=True)
+
+
+@pytest.mark.slow
+def test_it_goes_into_lightnings_trainer(folder):
+    import lightning
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = ptv_hub.load("motion_x3d").train()
+
+        def training_step(self, batch, _):
+            clips, labels = batch
+            return torch.nn.functional.cross_entropy(self.model(clips), labels)
+
+        def validation_step(self, batch, _):
+            clips, labels = batch
+            self.log("top1", (self.model(clips).argmax(1) == labels).float().mean())
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.model.param_groups(1e-4, lr=0.01), momentum=0.9)
+
+    module = Module()
+    loaders = []
+    for train in (True, False):
+        data = VideoDataset(folder, module.model, train=train, flip=False, broken="skip")
+        loaders.append(DataLoader(data, 4, shuffle=train, num_workers=1, collate_fn=data.collate))
+    trainer = lightning.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False
+    )
+    trainer.fit(module, *loaders)
+    assert 0 <= trainer.callback_metrics["top1"] <= 1
