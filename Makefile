@@ -17,7 +17,7 @@ help:
 	@echo "make demo       set up and show a small trained model at work, offline, into demo/"
 	@echo "make test       set up and run the tests (some ten minutes on 2 cores)"
 	@echo "make test-oldest  quick tests with the oldest versions that are allowed, torch 2.6 among them"
-	@echo "make test-browser  the zoo's pages in headless Chromium"
+	@echo "make test-browser  all pages in headless Chromium: clicks, phones, light and dark, axe-core"
 	@echo "make test-ray   the example on Ray Data, on a cluster of two workers here"
 	@echo "make test-app   the example app in headless Chromium"
 	@echo "make test-transformers  pushed models in transformers: its own environment (6 GB)"
@@ -87,16 +87,17 @@ package:
 	@$(VENV)-package/bin/python -m pip install --quiet --disable-pip-version-check build twine
 	$(VENV)-package/bin/python tools/package.py
 
-# The zoo's pages in headless Chromium, which is installed if it is not there (Debian, Ubuntu).
-test-# Gradio pins versions of what others need too: an environment of its own.
+# All pages in headless Chromium, which is installed if it is not there (Debian, Ubuntu), and held
+# against the rules of axe-core (MPL-2.0), which comes with a package and is not kept here.
+test-browser: $(BIN)/.dev browser
+	$(BIN)/python -m pytest -m slow tests/publish/test_site.py tests/pages
+
+# Gradio pins versions of what others need too: an environment of its own.
 test-app:
 	command -v chromedriver || { apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; }
 	@test -x $(VENV)-app/bin/python || $(PYTHON) -m venv $(VENV)-app
 	@$(VENV)-app/bin/python -m pip install --quiet --disable-pip-version-check -e '.[app]' pytest selenium
 	$(VENV)-app/bin/python -m pytest -m slow tests/examples --noconftest
-
-browser: $(BIN)/.dev browser
-	$(BIN)/python -m pytest -m slow tests/publish/test_site.py
 
 # Live video, served by others, which are installed if they are not there (Debian, Ubuntu):
 # FFmpeg's program, and GStreamer's RTSP server, which the system's Python runs.
@@ -136,7 +137,7 @@ test-transformers: $(BIN)/.dev
 
 browser: $(BIN)/.dev
 	command -v chromedriver || { apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check selenium
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check selenium axe-core-python
 
 # An environment of its own: atheris is for this alone.
 $(VENV)-fuzz/.ready: pyproject.toml

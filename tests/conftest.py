@@ -134,3 +134,12 @@ def _no_users_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each test begins with an empty cache."""
     monkeypatch.setenv("PTV_HUB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, for slow tests."""
+    from tests.browser import chromium
+
+    with chromium() as running:
+        yield running

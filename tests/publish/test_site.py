@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import html.parser
 import re
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from ptv_hub.errors import WriteError
 from ptv_hub.publish.site.write import write_site
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import entries
+from tests.browser import faults, first_shown, sized
 
 
 class Page(html.parser.HTMLParser):
@@ -173,31 +173,6 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
 # ---------------------------------------------------------------------------- in a browser
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium; the driver's own network features are off."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.fail("Chromium and its driver are missing: 'make test-browser' installs them")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
-        options.add_argument(f"--{argument}")
-    running = webdriver.Chrome(options=options, service=Service(driver))
-    yield running
-    running.quit()
-
-
-def _sized(browser, width: int, height: int, *, mobile: bool = False) -> None:
-    facts = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", facts)
-
-
 def _shown(browser) -> list[str]:
     code = "return [...document.querySelectorAll('#zoo tbody tr')].filter(r => !r.hidden)"
     return browser.execute_script(f"{code}.map(r => r.dataset.name)")
@@ -208,7 +183,7 @@ def test_the_list_is_filtered_and_sorted_by_clicks(site, browser, tmp_path):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import Select
 
-    _sized(browser, 1280, 1600)
+    sized(browser, 1280, 1600)
     browser.get((site / "index.html").as_uri())
     assert _shown(browser) == ptv_hub.list_models()
     by_cost = sorted(entries(), key=lambda item: item.published.gflops)
@@ -225,7 +200,12 @@ def test_the_list_is_filtered_and_sorted_by_clicks(site, browser, tmp_path):
     browser.find_element(By.ID, "search").send_keys("X3D")
     assert _shown(browser) == ["x3d_xs", "x3d_s", "x3d_m", "x3d_l"]
     assert browser.find_element(By.ID, "count").text == "4 models"
-    points = browser.find_elements(By.CSS_SELECTOR, "svg [data-name]")
+    address = browser.current_url
+    assert address.endswith("#search=X3D")
+    browser.get("about:blank")
+    browser.get(address)  # what is chosen is kept in the address
+    assert _shown(browser) == ["x3d_xs", "x3d_s", "x3d_m", "x3d_l"]
+    points = browser.find_elements(By.CSS_SELECTOR, "svg.wide-only [data-name]")
     assert sum(point.is_displayed() for point in points) == 4
 
     browser.find_element(By.ID, "search").clear()
@@ -239,17 +219,27 @@ def test_the_list_is_filtered_and_sorted_by_clicks(site, browser, tmp_path):
     browser.find_element(By.LINK_TEXT, "slow_r50_charades").click()
     assert browser.find_element(By.TAG_NAME, "h1").text == "slow_r50_charades"
     browser.find_element(By.CSS_SELECTOR, ".copy").click()
-    assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+    copied = browser.find_element(By.CSS_SELECTOR, ".copy").text
+    assert copied in ("copied", "selected")
+    browser.back()
+    first_shown(browser, "svg [data-name='x3d_m'] a").click()  # a point leads to its model's page
+    assert browser.find_element(By.TAG_NAME, "h1").text == "x3d_m"
+    assert faults(browser) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 390, 768])
 def test_on_a_phone_nothing_runs_out_of_the_page(site, browser, tmp_path, width):
-    _sized(browser, width, 800, mobile=True)
+    sized(browser, width, 800, mobile=True)
     for page in ("index.html", "models/slowfast_16x8_r101_50_50.html", "models/x3d_m.html"):
         browser.get((site / page).as_uri())
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
         assert browser.save_screenshot(str(tmp_path / f"{Path(page).stem}.png"))
+        letters = (
+            "return [...document.querySelectorAll('svg text')].filter(t => t.checkVisibility())"
+        )
+        heights = f"{letters}.map(t => t.getBoundingClientRect()).map(b => b.height)"
+        assert min(browser.execute_script(heights), default=10) >= 9  # to be read on a phone
     browser.get((site / "index.html").as_uri())
     table = "const box = document.querySelector('.wide'); return [box.scrollWidth, box.clientWidth]"
     inside, outside = browser.execute_script(table)

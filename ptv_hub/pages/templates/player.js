@@ -35,9 +35,11 @@ for (const button of document.querySelectorAll("button[data-at]"))
   button.addEventListener("click", () => seek(Number(button.dataset.at)));
 video.addEventListener("play", follow);
 for (const event of ["timeupdate", "seeked", "loadedmetadata"]) video.addEventListener(event, show);
-video.addEventListener("error", () => {
+function lost() {
   document.getElementById("player").hidden = true;
   document.getElementById("gone").hidden = false;
   cursor.hidden = true;
-});
+}
+video.addEventListener("error", lost);
+if (video.error) lost();  // before this script ran
 addEventListener("resize", show);
