@@ -24,8 +24,8 @@ def confusion(matrix: ConfusionMatrix, size: Size) -> Figure:
     names = [textwrap.shorten(visible(one), 12 if size.narrow else 24) for one in matrix.labels]
     rest = any(row[-1] for row in matrix.counts)
     columns = [*names, "others"] if rest else names
-    letters = 8 if size.narrow else 11
-    margin = 6.5 * letters if size.narrow else 13 * letters
+    letters = 8 if size.narrow and len(names) > 10 else 11
+    margin = 24 + 0.64 * letters * max(map(len, columns))
     made, axes = figure.empty(size, left=margin, bottom=margin, top=6, right=6)
     for y, row in enumerate(matrix.counts):
         whole = sum(row) or 1
@@ -56,8 +56,8 @@ def reliability(found: tuple[Confidence, ...], size: Size) -> Figure:
     axes.plot(at, [100 * one.right for one in found], color=series(0), linewidth=2)
     most = max((one.count for one in found), default=1)
     for n, one in enumerate(found):
-        size_ = 5 + 12 * (one.count / most) ** 0.5
-        axes.plot([at[n]], [100 * one.right], "o", color=series(0), markersize=size_, gid=f"p{n}")
+        side = 5 + 12 * (one.count / most) ** 0.5
+        axes.plot([at[n]], [100 * one.right], "o", color=series(0), markersize=side, clip_on=False)
     axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="score, %", ylabel="right, %")
     return made
 

@@ -222,8 +222,10 @@ def test_the_list_is_filtered_and_sorted_by_clicks(site, browser, tmp_path):
     copied = browser.find_element(By.CSS_SELECTOR, ".copy").text
     assert copied in ("copied", "selected")
     browser.back()
-    first_shown(browser, "svg [data-name='x3d_m'] a").click()  # a point leads to its model's page
-    assert browser.find_element(By.TAG_NAME, "h1").text == "x3d_m"
+    assert set(_shown(browser)) == {"slow_r50_charades", "slowfast_r50_charades"}
+    # A name in the chart leads to its model's page, too.
+    first_shown(browser, "svg [data-name='slowfast_r50_charades'] text").click()
+    assert browser.find_element(By.TAG_NAME, "h1").text == "slowfast_r50_charades"
     assert faults(browser) == []
 
 
