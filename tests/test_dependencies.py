@@ -21,7 +21,6 @@ DISTRIBUTIONS = {
     **{name: name for name in ("av", "filelock", "fvcore", "jinja2", "lightning", "matplotlib")},
     "numpy": "numpy",
     "pydantic": "pydantic",
-    "transformers": "transformers",
     **{name: name for name in ("onnx", "onnxruntime", "openvino", "pandas", "pyarrow")},
     **{name: name for name in ("pytorchvideo", "requests", "rich", "safetensors", "scipy")},
     **{

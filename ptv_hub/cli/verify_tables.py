@@ -44,7 +44,7 @@ _LEGEND = (
 
 
 def print_report(report: VerifyReport) -> None:
-    """One entry: a row for each check, the notes below, and what it adds up to."""
+    """One entry: what it adds up to, a row for each check, and the notes below."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -68,14 +68,16 @@ def print_report(report: VerifyReport) -> None:
         before = check.level
     out = console(width_in_a_pipe=_WIDTH)
     out.print(_text(f"{report.name} ({report.dataset})", style="bold"), soft_wrap=True)
+    # First of all what it adds up to, on one line however long it is.
+    verdict = "no check fails" if report.holds else "FAILS"
+    style = "bold" if report.holds else "bold red"
+    out.print(_text(f"{verdict}; {report.claim}", style=style), soft_wrap=True)
     if report.weights is not None:
         out.print(_text(f"{report.weights} ({report.origin})"), soft_wrap=True)
     out.print(table)
     for note, checks in _notes(report).items():
         told = ", ".join(f"{check.level} ({check.name})" for check in checks)
         out.print(_text(f"{told}: {note}"))
-    out.print()
-    out.print(_text(report.claim, style="bold" if report.holds else "bold red"))
 
 
 def _text(line: str, style: str = "") -> Text:
