@@ -246,3 +246,17 @@ def test_somebody_elses_is_not_gone_on_with(attestation):
     ran = ptv_hub("attest", *NAMES, "--by", "another", "--yes", "-o", attestation[0])
     assert ran.code == 1
     assert "somebody else's" in ran.err
+
+
+def test_a_word_takes_models_whose_zoos_differ_and_a_second_person_is_added(attestation):
+    path, content, mine = attestation
+    merge(path, mine, differing=True)
+    content["by"] = "B. Another"
+    path.write_text(json.dumps(content))
+    merge(path, mine, differing=True)
+    item = entry("tiny_other")
+    assert item.digest == content["models"][3]["files"][0]["digest"]
+    for artifact in item.artifacts:
+        assert artifact.sha256 is not None
+        assert "A. Tester" in artifact.hash_source
+        assert "B. Another" in artifact.hash_source
