@@ -63,7 +63,7 @@ class EncodedVideo(Video):
             codec = stream.codec_context.name
             start = stream.start_time or 0
             base, stated, count = stream.time_base, stream.duration, stream.frames
-            aspect = stream.sample_aspect_ratio
+            aspect, colours = stream.sample_aspect_ratio, _colours(stream.codec_context)
             packets = [
                 (p.pts, p.is_keyframe, p.is_discard) for p in self._packets(container, stream)
             ]
@@ -97,7 +97,8 @@ class EncodedVideo(Video):
         if getattr(first, "rotation", 0):
             notes.append(f"rotation metadata ({first.rotation} degrees) is not applied")
         self._said = self.notes = tuple(dict.fromkeys(notes))
-        self.shown = _shown(first, aspect)
+        turned = int(getattr(first, "rotation", 0))
+        self.shown = Shown(turned, aspect or Fraction(1), colours)
         self.timestamps = Timestamps.of_stream(
             ticks, base, start=start, stated=stated, damaged=damaged
         )
@@ -272,9 +273,9 @@ class EncodedVideo(Video):
             ) from error
 
 
-def _shown(frame: av.VideoFrame, aspect: Fraction | None) -> Shown:
-    colours = (int(frame.colorspace), int(frame.color_primaries), int(frame.color_trc))
-    return Shown(int(getattr(frame, "rotation", 0)), aspect or Fraction(1), colours)
+def _colours(codec: VideoCodecContext) -> tuple[int, int, int]:
+    """As ``Shown.colours``: of the stream, since frames of PyAV 15 do not have all of them."""
+    return int(codec.colorspace), int(codec.color_primaries), int(codec.color_trc)
 
 
 def _jpeg_encoder(width: int, height: int) -> VideoCodecContext:
