@@ -64,7 +64,8 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 
     start = clock()
     if backend != "stock":
-        model = optimize(model, backend, dtype=dtype)
+        views = measuring.calibrated(model, first) if dtype == "int8" else None
+        model = optimize(model, backend, dtype=dtype, calibration=views)
     scores_of([first])
     begun = clock()
     scores = scores_of(others)

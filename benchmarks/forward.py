@@ -25,6 +25,8 @@ NAMES = (
     *("x3d_xs", "x3d_s", "x3d_m", "c2d_r50", "i3d_r50", "slow_r50", "slowfast_r50"),
     *("r2plus1d_r50", "csn_r101"),
 )
+VIDEO = ROOT / "tests" / "data" / "golden" / "videos" / "wide_30fps_10s.mp4"
+"""That int8 is calibrated on."""
 VARIANTS = ("eager", "eager+kept", "torch", "torch+kept", "openvino", "torch:bf16", "compile+kept")
 """``+kept``: freed memory stays with the process; ``:bf16``: another type than fp32."""
 
@@ -48,7 +50,8 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     spec = model.entry.input
     model.activation = model.entry.protocol.activation
     if backend != "eager":
-        model = optimize(model, backend, dtype=dtype or "fp32")
+        views = measuring.calibrated(model, VIDEO) if dtype == "int8" else None
+        model = optimize(model, backend, dtype=dtype or "fp32", calibration=views)
     generator = torch.Generator().manual_seed(1)
     clip = draw.clip(spec.num_frames, spec.crop_size)
     noise = torch.randn(2, *clip.shape[1:], generator=generator)

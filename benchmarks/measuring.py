@@ -46,6 +46,18 @@ def as_script(run: Callable[[dict[str, Any]], dict[str, Any]], main: Callable[[]
         main()
 
 
+def calibrated(model: Any, video: str | Path) -> Any:
+    """What int8 is calibrated on here: ten views of one video, and twenty others of it."""
+    import tempfile
+
+    from ptv_hub.datasets.calibration import calibration
+
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(f"{video}\n")
+        file.flush()
+        return calibration(model.entry, file.name, views=10)
+
+
 def median_seconds(way: Callable[[], Any], calls: int, clock: Callable[[], float]) -> float:
     """The median over calls of one process."""
     seconds = []

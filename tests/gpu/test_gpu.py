@@ -20,9 +20,11 @@ from ptv_hub.engines.optimized import installed, optimize
 from ptv_hub.errors import UsageError
 from ptv_hub.evaluation.loop import evaluate
 from ptv_hub.models.builders import VideoModel
+from ptv_hub.training.engine import train
+from ptv_hub.training.finetuning import finetuning
+from ptv_hub.training.source import read_source
 from ptv_hub.verification.repeated import kept
 from tests import GOLDEN, ROOT
-from tests.command import ptv_hub as ptv_hub_command
 from tools import draw
 
 pytestmark = [
@@ -137,18 +139,36 @@ def command(data, out, *more: str) -> list[str]:
     return [*words.split(), "--device", "cuda", *more]
 
 
-def test_finetuning_with_mixed_precision_and_its_scaler_goes_on_where_it_was(data, tmp_path):
-    mixed = ["TRAIN.MIXED_PRECISION", "True"]
-    done = ptv_hub_command(*command(data, tmp_path / "run", "--epochs", "1", *mixed))
-    assert done.code == 0, done.err
-    content = torch.load(tmp_path / "run" / "last.pyth", weights_only=True, map_location="cpu")
-    assert content["scaler_state"]["scale"] > 0
-    more = ptv_hub_command(*command(data, tmp_path / "run", "--epochs", "2", *mixed))
-    assert more.code == 0, more.err
-    again = torch.load(tmp_path / "run" / "last.pyth", weights_only=True, map_location="cpu")
-    assert again["epoch"] > content["epoch"]
-    for tensor in again["model_state"].values():
-        assert torch.isfinite(tensor.float()).all()
+def trained(data, out, device: str = "cuda", **options):
+    """Two epochs in mixed precision, from no weights."""
+    keys = {"SOLVER.MAX_EPOCH": 2, "TRAIN.BATCH_SIZE": 4, "TRAIN.MIXED_PRECISION": True}
+    opts = [word for pair in {**keys, "DATA_LOADER.NUM_WORKERS": 0}.items() for word in pair]
+    config = finetuning(ptv_hub.entry("motion_x3d"), output=str(out), opts=opts)
+    source = read_source(config.entry, data)
+    return train(config, source, device=device, check="none", save_every_s=0, **options)
+
+
+def test_training_with_mixed_precision_and_its_scaler_goes_on_where_it_was(data, tmp_path):
+    class Ended(Exception):
+        pass
+
+    def end(now):
+        if now.kind == "step" and now.epoch == 1:
+            raise Ended
+
+    with pytest.raises(Ended):
+        trained(data, tmp_path / "run", report=end)
+    before = torch.load(tmp_path / "run" / "last.pyth", weights_only=True, map_location="cpu")
+    assert before["scaler_state"]["scale"] > 0
+    result = trained(data, tmp_path / "run")
+    after = torch.load(tmp_path / "run" / "last.pyth", weights_only=True, map_location="cpu")
+    assert result.epochs == 2
+    assert after["scaler_state"]["scale"] > 0
+    assert all(torch.isfinite(one.float()).all() for one in after["model_state"].values())
+    assert any(
+        not torch.equal(one, before["model_state"][key])
+        for key, one in after["model_state"].items()
+    )
 
 
 def test_one_process_of_nccl(data, tmp_path):
