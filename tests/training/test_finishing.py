@@ -70,14 +70,20 @@ def test_groups_of_batches():
 
 def test_the_moving_average_is_watched_and_published(videos, tmp_path):
     more = {"ema_decay": 0.5}
-    result = run(videos, tmp_path / "run", epochs=2, more=more)
+    start = start_weights(tmp_path)
+    result = run(videos, tmp_path / "run", epochs=2, more=more, weights=start)
+    begun = layouts.convert(checkpoint.read(start).tensors, "official", "pyslowfast")
     last = checkpoint.read(tmp_path / "run" / "last.pyth")
     best = checkpoint.read(tmp_path / "run" / "best.pyth")
-    assert any(not torch.equal(t, last.training["ema_state"][k]) for k, t in last.tensors.items())
+    average = last.training["ema_state"]
+    assert any(not torch.equal(t, average[k]) for k, t in last.tensors.items())
+    convolutions = [key for key, tensor in begun.items() if tensor.dim() > 2]
+    assert all(not torch.equal(begun[key], average[key]) for key in convolutions)
     official = layouts.to_official(best.tensors)
     model = load(result.model)
     assert all(torch.equal(t, official[k]) for k, t in model.state_dict().items())
-    short = run(videos, tmp_path / "parts", epochs=2, more=more, save_every_s=0.0)
+    again = {"more": more, "weights": start, "save_every_s": 0.0}
+    short = run(videos, tmp_path / "parts", epochs=2, **again)
     assert short.digest == result.digest
 
 
