@@ -7,6 +7,7 @@ give the same bytes, so that pushing them again uploads nothing.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -16,7 +17,14 @@ from pydantic import ValidationError
 
 from ptv_hub import markdown
 from ptv_hub._version import __version__
-from ptv_hub.errors import CheckpointError, DataError, FetchError, PtvHubError, UsageError
+from ptv_hub.errors import (
+    CheckpointError,
+    DataError,
+    FetchError,
+    MissingExtra,
+    PtvHubError,
+    UsageError,
+)
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.fetching import cache
 from ptv_hub.files import atomic_write, scratch_folder, write_text
@@ -48,6 +56,8 @@ from ptv_hub.zoo.repository import (
     Provenance,
 )
 
+log = logging.getLogger("ptv_hub")
+
 
 def prepare(
     item: Entry,
@@ -73,7 +83,6 @@ def prepare(
         DataError: they cannot be read.
         CheckpointError: the file cannot be used, is not of this model, or fails a check of
             ``verify``.
-        MissingExtra: matplotlib is not installed, which draws the chart.
         FetchError: the weights cannot be brought here.
         WriteError: the folder cannot be written.
     """
@@ -127,14 +136,17 @@ def _verified(item: Entry, weights: OpenedWeights) -> VerifyReport:
 
 
 def _chart(item: Entry) -> Chart | None:
-    """The models of the same data set, this one marked; ``None`` without published figures.
+    """The models of the same data set, this one marked.
 
-    Raises:
-        MissingExtra: matplotlib is not installed, which draws it.
+    ``None`` without published figures, and (with a word in the log) without matplotlib.
     """
     if item.published is None:
         return None
-    require_matplotlib("the chart of the card")
+    try:
+        require_matplotlib("the chart of the card")
+    except MissingExtra as error:
+        log.warning("the card has no chart: %s", error.fix)
+        return None
     others = [e for e in entries() if e.dataset == item.dataset and e.name != item.name]
     return accuracy_against_flops([*others, item], highlight=item.name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,9 @@ def test_the_chart_of_an_earlier_push_does_not_stay(tmp_path):
     push._write_chart(path, None)
     assert list(tmp_path.iterdir()) == []
     push._write_chart(path, None)
+
+
+def test_a_card_without_matplotlib_has_no_chart(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert push._chart(ptv_hub.entry("x3d_xs")) is None
+    assert "the card has no chart: pip install 'ptv_hub[plot]'" in caplog.text
