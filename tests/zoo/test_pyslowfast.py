@@ -264,6 +264,9 @@ def test_values_of_a_slowfast_that_cannot_be_built(tmp_path, opts, words):
         ("SOLVER: {BASE_LR: true}\n", "is not a number"),
         ("SOLVER: {CLIP_GRAD_VAL: much}\n", "is not a number"),
         ("DATA: {MEAN: 0.45}\n", "is not a list"),
+        ("DATA: {TRAIN_JITTER_SCALES: [32, x]}\n", "is not a list of numbers"),
+        ("DATA: {INPUT_CHANNEL_NUM: [[true]]}\n", "is not a list of numbers"),
+        ("MODEL: {SINGLE_PATHWAY_ARCH: [1]}\n", "is not a list of texts"),
         ("", "MODEL.MODEL_NAME"),
     ],
 )

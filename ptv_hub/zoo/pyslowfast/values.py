@@ -177,18 +177,26 @@ def _checked(key: str, value: object, where: object) -> tuple[str, Any]:
             return key, float(candidate)
         if _same_type(default, candidate):
             return key, list(candidate) if isinstance(candidate, tuple) else candidate
+    raise ConfigError(
+        f"{key} is not {_kind(default)}",
+        where=where,
+        expected=f"as its default: {default!r}",
+        found=repr(value),
+    )
+
+
+def _kind(default: object) -> str:
+    """What a key holds, in words."""
+    if isinstance(default, list) and default:
+        leaf = next(_leaves(default), None)
+        return f"a list of {'texts' if isinstance(leaf, str) else 'numbers'}"
     kinds: dict[type, str] = {
         int: "a whole number",
         bool: "True or False",
         str: "text",
         list: "a list",
     }
-    raise ConfigError(
-        f"{key} is not {kinds.get(type(default), 'a number')}",
-        where=where,
-        expected=f"as its default: {default!r}",
-        found=repr(value),
-    )
+    return kinds.get(type(default), "a number")
 
 
 def _number(default: object) -> bool:
@@ -197,8 +205,25 @@ def _number(default: object) -> bool:
 
 def _same_type(default: object, value: object) -> bool:
     if isinstance(default, list):
-        return isinstance(value, (list, tuple))
+        return isinstance(value, (list, tuple)) and _of_kind(list(_leaves(default)), value)
     return type(value) is type(default) or (default is None and isinstance(value, float))
+
+
+def _of_kind(known: Sequence[object], value: Sequence[object]) -> bool:
+    """Whether a list holds what its default does: numbers, or texts; an empty one tells nothing."""
+    found = list(_leaves(value))
+    if all(isinstance(leaf, str) for leaf in known):
+        return not known or all(isinstance(leaf, str) for leaf in found)
+    return all(type(leaf) in (int, float) for leaf in found)
+
+
+def _leaves(value: Sequence[object]) -> Iterator[object]:
+    """What lists of lists hold."""
+    for item in value:
+        if isinstance(item, (list, tuple)):
+            yield from _leaves(item)
+        else:
+            yield item
 
 
 def _spelled(value: object) -> object:
