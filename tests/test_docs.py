@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -67,14 +68,18 @@ def test_documented_commands_exist_with_their_options(page, line):
     """Parsed as typed, with --help at the end: an unknown command or option would be misuse."""
     words = shlex.split(line.split("|")[0].split(" > ")[0].split("&&")[0].split(" || ")[0])
     words = words[words.index("ptv-hub") + 1 :]
-    known = CliRunner().invoke(app, [*command_of(words), "--help"])
-    assert known.exit_code == 0, known.output
+    known = told(*command_of(words))
     options = {word.split("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
-    globals_ = CliRunner().invoke(app, ["--help"]).output
     for option in options:
-        assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", known.output + globals_), (
-            option
-        )
+        assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", known + told()), option
+
+
+@cache
+def told(*command: str) -> str:
+    """The help of a command."""
+    done = CliRunner().invoke(app, [*command, "--help"])
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
 def command_of(words: list[str]) -> list[str]:

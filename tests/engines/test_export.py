@@ -54,8 +54,10 @@ def scores(model, clip: torch.Tensor) -> torch.Tensor:
     # The larger ones with one view at once: half the work, the same operations.
     [
         ("x3d_xs", None),
-        ("slowfast_4x16_r50", None),
-        *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("csn_r101", "r2plus1d_r50")),
+        *(
+            pytest.param(name, 1, marks=pytest.mark.slow)
+            for name in ("slowfast_4x16_r50", "csn_r101", "r2plus1d_r50")
+        ),
     ],
 )
 def test_onnx_gives_the_models_scores(drawn, tmp_path, name, batch):

@@ -189,7 +189,10 @@ def test_slowfast_on_a_short_video_is_as_pyslowfast_scores_it(drawn, tmp_path):
     np.testing.assert_allclose(found["scores"], SCORES[f"{case}/video"] / 30, atol=1e-4)
 
 
-@pytest.mark.parametrize("case", ["ssv2/SLOW_8x8_R50", "ssv2/SLOWFAST_8x8_R50"])
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param("ssv2/SLOW_8x8_R50", marks=pytest.mark.slow), "ssv2/SLOWFAST_8x8_R50"],
+)
 def test_ssv2_is_as_pyslowfast_scores_it(drawn, tmp_path, case):
     result, _ = golden(case, drawn, out=tmp_path)
     assert result.cautions == ()
@@ -369,7 +372,7 @@ def scored_rows(out: Path) -> int:
         return 0 if journal.is_new else len(journal.ids())
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_a_killed_run_goes_on_with_the_same_result(tmp_path, workers):
     whole, parts, script = tmp_path / "whole", tmp_path / "parts", tmp_path / "script.py"
     script.write_text(SCRIPT)

@@ -96,6 +96,7 @@ def test_two_pathways_with_alpha_8(drawn, golden):
     assert np.abs(views - golden[key][0]).max() < TOLERANCE
 
 
+@pytest.mark.slow  # an evaluation compares the same views in every run
 @pytest.mark.parametrize("name", ["SLOW_8x8_R50", "SLOWFAST_8x8_R50"])
 def test_ssv2_views_are_pyslowfasts(drawn, golden, name):
     model = ptv_hub.load(f"SSv2/{name}", weights=drawn(f"SSv2/{name}", training=False))

@@ -485,7 +485,7 @@ def late(end):
     return report
 
 
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_sigterm_writes_a_checkpoint_and_exits_with_143(videos, tmp_path, workers):
     start_weights(tmp_path)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
