@@ -79,6 +79,7 @@ def rows(out: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow  # tests/runs has two ranks in every run
 def test_the_golden_kinetics_run_on_two_ranks(weights, tmp_path):
     process = torchrun(2, golden(weights, tmp_path, "--workers", "0", "--json"))
     output, talk = process.communicate()

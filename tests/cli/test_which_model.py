@@ -131,6 +131,7 @@ def test_features_and_verify_take_a_config(config, weights, tmp_path):
     assert report["checks"] == told("verify", "x3d_xs", "--spec")["checks"]
 
 
+@pytest.mark.slow
 def test_export_takes_a_config_and_its_activation(own, tmp_path):
     path = tmp_path / "cfg.yaml"
     path.write_text(checkpoint.read(own).training["cfg"])

@@ -129,7 +129,9 @@ def golden(case: str, drawn, **options) -> tuple[EvalResult, Path]:
     return result, out
 
 
-@pytest.mark.parametrize(("batch_views", "workers"), [(None, 0), (7, 2)])
+@pytest.mark.parametrize(
+    ("batch_views", "workers"), [pytest.param(None, 0, marks=pytest.mark.slow), (7, 2)]
+)
 def test_kinetics_is_as_pyslowfast_scores_it(drawn, tmp_path, batch_views, workers):
     result, _ = golden(
         "kinetics/X3D_XS/release",

@@ -10,7 +10,7 @@ import torch
 
 from ptv_hub.errors import KeyMismatch, UnknownName, UsageError, WrongInput
 from ptv_hub.fetching.hub import entry
-from ptv_hub.models import builders
+from ptv_hub.models import inputs
 from ptv_hub.models.builders import activated, build, slow_frames
 from ptv_hub.weights.convert import convert
 from ptv_hub.weights.load import load
@@ -20,6 +20,9 @@ from tools import draw
 
 GOLDEN = np.load(DATA / "forward.npz")
 NAMES = [item.name for item in entries()]
+DEEP = "slowfast_r101"
+"""As deep as another of its kind: forward passes of all of it are for the slow run."""
+EACH = [pytest.param(n, marks=pytest.mark.slow) if n == DEEP else n for n in NAMES]
 TOLERANCE = 1e-4
 """float32 on other CPUs and kernels; on the machine of the golden numbers they agree to 1e-6."""
 
@@ -28,7 +31,7 @@ def golden_clip(item) -> torch.Tensor:
     return draw.clip(item.input.num_frames, item.input.crop_size)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_logits_and_scores_are_pyslowfasts(name, drawn):
     item = entry(name)
     model = load(name, weights=drawn(name, training=False))
@@ -63,7 +66,7 @@ def upstream(item) -> torch.nn.Module:
     return getattr(hub, name)(model_num_class=item.num_classes)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_round_trip_is_bit_for_bit_and_both_ends_load_it(name, drawn, tmp_path):
     """PySlowFast -> official -> safetensors -> PySlowFast; the official file loads upstream."""
     source = drawn(name, training=False)
@@ -258,7 +261,7 @@ def test_the_smallest_side_is_the_smallest_that_works(name):
     """What the error promises, on the meta device: one pixel less leaves the head no position."""
     item = entry(name)
     model = build(item, device="meta")
-    side = builders._smallest_side(item.input)
+    side = inputs._smallest_side(item.input)
     frames = item.input.num_frames
     assert model(torch.zeros(1, 3, frames, side, side, device="meta")).shape == (
         1,

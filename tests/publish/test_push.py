@@ -410,6 +410,7 @@ def test_push_all_tells_of_each_and_resumes(server, drawn, tmp_path, monkeypatch
 # ---------------------------------------------------------------------------- as a user does
 
 
+@pytest.mark.slow
 def test_the_command_line_pushes_and_loads_from_a_hub(drawn, tmp_path):
     with hub_server.running() as server:
         environment = {

@@ -220,6 +220,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(videos, tmp_path):
     assert [row.split(",")[:5] for row in logs[0]] == [row.split(",")[:5] for row in logs[1]]
 
 
+@pytest.mark.slow
 def test_two_processes_do_what_one_does(videos, tmp_path):
     """The same global batches, with batch-norm statistics over all clips and with dropout."""
     start = start_weights(tmp_path)

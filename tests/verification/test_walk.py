@@ -560,6 +560,25 @@ def test_the_table_keeps_to_the_width_of_the_terminal(drawn, at_columns, columns
         assert said in done.stdout, said
 
 
+_specs: dict[str, VerifyReport] = {}
+
+
+@pytest.fixture
+def counted_once(monkeypatch):
+    """Half a minute goes into counting what all models cost: once is enough for all who show it."""
+
+    def report(item: Entry, *, weights=None, spec_only=False, **others: Any) -> VerifyReport:
+        if weights is not None or not spec_only:
+            return verify(item, weights=weights, spec_only=spec_only, **others)
+        if item.name not in _specs:
+            _specs[item.name] = verify(item, spec_only=True)
+        return _specs[item.name]
+
+    monkeypatch.setattr("ptv_hub.verification.walk.verify", report)
+
+
+@pytest.mark.xdist_group("whole zoo")
+@pytest.mark.usefixtures("counted_once")
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_zoos_table_keeps_to_the_width_of_the_terminal(at_columns, columns):
     at_columns(columns)
@@ -570,6 +589,8 @@ def test_the_zoos_table_keeps_to_the_width_of_the_terminal(at_columns, columns):
         assert re.search(rf"^ ?{item.name} ", done.stdout, re.MULTILINE), item.name
 
 
+@pytest.mark.xdist_group("whole zoo")
+@pytest.mark.usefixtures("counted_once")
 def test_json_is_valid_by_its_schema_and_says_all(drawn):
     schema = json.loads((ROOT / "docs" / "verify.schema.json").read_text())
     done = run(NAME, "--weights", drawn(NAME), "--json")
