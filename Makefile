@@ -162,4 +162,4 @@ generate: $(BIN)/.dev
 	$(BIN)/python tools/generate.py
 
 clean:
-	rm -rf $(VENV) $(VENV_OLDEST) $(VENV)-fuzz $(VENV)-package $(VENV)-docs $(VENV)-ray $(VENV)-int8 dist site fuzz demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* dist site fuzz demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
