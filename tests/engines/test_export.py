@@ -74,6 +74,7 @@ def test_onnx_gives_the_models_scores(drawn, tmp_path, name, batch):
     np.testing.assert_allclose(found, scores(model, clip).numpy(), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow  # every run exports the small trained model
 @pytest.mark.parametrize("to", ["torch-export", "openvino"])
 def test_the_other_formats_give_the_models_scores(drawn, tmp_path, to):
     model = loaded(drawn, "x3d_xs")

@@ -180,6 +180,7 @@ def test_centres_of_charades_are_as_pyslowfast_scores_them(drawn, tmp_path):
     assert "the first 1 of 2 videos" in result.cautions[0]
 
 
+@pytest.mark.slow
 def test_slowfast_on_a_short_video_is_as_pyslowfast_scores_it(drawn, tmp_path):
     case = "kinetics/SLOWFAST_4x16_R50/release/short_15fps_1s"
     model = ptv_hub.load(

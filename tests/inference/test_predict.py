@@ -89,6 +89,7 @@ def test_a_video_shorter_than_a_clip(x3d, golden, sampling):
     assert np.abs(views - golden[f"kinetics/X3D_XS/{sampling}/views"][3]).max() < TOLERANCE
 
 
+@pytest.mark.slow
 def test_two_pathways_with_alpha_8(drawn, golden):
     model = ptv_hub.load("slowfast_4x16_r50", weights=drawn("slowfast_4x16_r50", training=False))
     views, _ = scored(model, SHORT)

@@ -66,6 +66,7 @@ def test_what_is_not_a_whole_clean_run_proves_nothing_and_says_why(changes):
     assert reason in check.note
 
 
+@pytest.mark.slow
 def test_a_few_videos_prove_nothing(drawn, tmp_path):
     paths = ["--data", GOLDEN / "kinetics", "--videos", VIDEOS, "--out", tmp_path / "out"]
     weights = drawn("x3d_xs", training=False)
