@@ -7,6 +7,7 @@ refuses weights of another model. Only bytes tell look-alikes apart: a hash, a d
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -217,12 +218,26 @@ def _of_shapes(item: Entry, weights: OpenedWeights, readings: Sequence[Shapes]) 
 
 def fits_but_for_head(item: Entry, have: Shapes) -> bool:
     """Whether shapes under official keys are the entry's, but for the number of classes."""
+    if item.num_params is not None and _body(item, have) != trained(have):
+        return False
     expected = shapes(item)
     if have.keys() != expected.keys():
         return False
     differ = [key for key in have if have[key] != expected[key]]
     head = f"{classifier_of(have)}."
     return all(key.startswith(head) and have[key][1:] == expected[key][1:] for key in differ)
+
+
+def _body(item: Entry, have: Shapes) -> int | None:
+    """The entry's parameters if it had as many classes as there are; ``None`` without a head.
+
+    Sums that differ are of shapes that differ: an entry need not be built to be told from most.
+    """
+    head = classifier_of(have)
+    bias, weight = have.get(f"{head}.bias", ()), have.get(f"{head}.weight", ())
+    if item.num_params is None or len(bias) != 1 or not weight:
+        return None
+    return item.num_params + (bias[0] - item.num_classes) * (math.prod(weight[1:]) + 1)
 
 
 # ---------------------------------------------------------------------------- a stray file
