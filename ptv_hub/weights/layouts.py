@@ -96,9 +96,7 @@ def _naming(item: Layout, keys: list[str]) -> list[Scheme]:
 
 
 def _unnamed(keys: list[str]) -> LayoutError:
-    named = {name: item.of(keys) for name, item in LAYOUTS.items()}
-    known = {k for found in named.values() for k in found}
-    strangers = [k for k in keys if k not in known]
+    strangers = _strangers(keys)
     if strangers:
         return LayoutError(
             f"{len(strangers)} of {len(keys)} keys belong to no layout",
@@ -109,6 +107,7 @@ def _unnamed(keys: list[str]) -> LayoutError:
             found=_some(strangers),
             fix="these are no weights of a PyTorchVideo model, or an unknown wrapper has them",
         )
+    named = {name: item.of(keys) for name, item in LAYOUTS.items()}
     minority = min((found for found in named.values() if found), key=len)
     several = [name for name, found in named.items() if found]
     if len(several) == 1:
@@ -127,6 +126,18 @@ def _unnamed(keys: list[str]) -> LayoutError:
         ),
         fix="convert the parts before they are merged",
     )
+
+
+def _strangers(keys: list[str]) -> list[str]:
+    """The keys that no table names; the tables that name most of the first are asked first."""
+    every = [scheme for item in LAYOUTS.values() for scheme in item.schemes]
+    plain = [scheme for scheme in every if scheme.mark is None]
+    plain.sort(key=lambda scheme: -len(scheme.of(keys[:100])))
+    rest = [k for k in keys if all(scheme.to_official(k) is None for scheme in plain)]
+    # A table with a mark names nothing where that is missing: it looks at all keys.
+    marked = (scheme.of(keys) for scheme in every if scheme.mark is not None and rest)
+    named = {key for found in marked for key in found}
+    return [key for key in rest if key not in named]
 
 
 # ------------------------------------------------------------------ which table of a layout

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ptv_hub.errors import Inexpressible, Undecided
+from ptv_hub.errors import Inexpressible, LayoutError, Undecided
 from ptv_hub.files import sha256_of
 from ptv_hub.models.builders import shapes
 from ptv_hub.models.digest import digest
@@ -52,10 +52,20 @@ class OpenedWeights:
         """What is in it, tensors mapped. Raises CheckpointError, as ``checkpoint.read``."""
         return checkpoint.read(self.path, checked=self.checked)
 
-    @cached_property
+    @property
     def layout(self) -> str:
         """Raises LayoutError where none names the keys, CheckpointError as ``file``."""
-        return layouts.detect(self.file.tensors)
+        if isinstance(self._layout, LayoutError):
+            raise self._layout
+        return self._layout
+
+    @cached_property
+    def _layout(self) -> str | LayoutError:
+        # Of 60,000 keys it takes seconds to say what they are not: once is enough.
+        try:
+            return layouts.detect(self.file.tensors)
+        except LayoutError as error:
+            return error
 
     @cached_property
     def readings(self) -> tuple[Scheme, ...]:
@@ -65,11 +75,10 @@ class OpenedWeights:
             Inexpressible: it is of a network that is known and not served.
             LayoutError, CheckpointError: as ``layout``.
         """
+        layout = self.layout
         every = layouts.schemes(self.file.tensors)
         if self.own_word.inexpressible is not None:
-            raise refused(
-                f"{every[0].family} of PySlowFast", self.own_word.inexpressible, self.layout
-            )
+            raise refused(f"{every[0].family} of PySlowFast", self.own_word.inexpressible, layout)
         found = self._with_its_head(every)
         for told in self._told(every, found):
             if len(told) == 1:
