@@ -164,6 +164,18 @@ def doubled(content: bytes) -> bytes:
     return content[: second + 42] + content[start + 42 : start + 46] + content[second + 46 :]
 
 
+def of_another_sum(content: bytes, name: bytes) -> bytes:
+    """A member whose entry in the directory states another checksum; its bytes are as written."""
+    entry = content.index(name, content.index(b"PK\x01\x02")) - 46
+    return content[: entry + 16] + b"\1\2\3\4" + content[entry + 20 :]
+
+
+def further_on(content: bytes, name: bytes) -> bytes:
+    """A member whose own header says that its bytes begin 64 later than they do."""
+    header = content.index(name) - 30
+    return content[: header + 28] + struct.pack("<H", 64) + content[header + 30 :]
+
+
 def bomb(size: int) -> bytes:
     """A pickle of so many bytes, a thousandth of them in the file."""
     buffer = io.BytesIO()
@@ -433,6 +445,19 @@ def archives() -> Iterator[Row]:
     yield Row(
         "a flipped bit of a compressed weight", REFUSED, lambda: flipped(packed, b"data/0..."[:6])
     )
+    name = b"archive/data/0"
+    yield Row(
+        "a compressed weight of another checksum",
+        REFUSED,
+        lambda: of_another_sum(packed, name),
+        says="not those that were written",
+    )
+    yield Row(
+        "a member that begins further on",
+        REFUSED,
+        lambda: further_on(plain, name),
+        says="reaches into what follows",
+    )
     yield Row("bytes behind it", REFUSED, lambda: plain + b"junk" * 100)
     yield Row("its end cut off", REFUSED, lambda: plain[:-30])
     yield Row(
@@ -450,6 +475,20 @@ def archives() -> Iterator[Row]:
     zeros = {"0": bytes(200_000_000), "1": parts["1"]}
     yield Row(
         "zeros, a thousandth in the file", REFUSED, lambda: zipped(content, zeros, method=large[0])
+    )
+    many = pickled({W: tensor(Storage("0", 50_000_000), 0, (50_000_000,), (1,))})
+    yield Row(
+        "weights of zeros, a thousandth in the file",
+        REFUSED,
+        lambda: zipped(many, {"0": bytes(200_000_000)}, method=large[0]),
+        says="bytes of compressed members",
+    )
+    wordy = pickled({W: tensor(Storage("0", 1000), 0, (1000,), (1,)), "x": "a" * 9_000_000})
+    yield Row(
+        "a pickle of 9 MB",
+        REFUSED,
+        lambda: zipped(wordy, parts, method=large[0]),
+        says="bytes of its pickle",
     )
     yield Row("a pickle of 64 MB", REFUSED, lambda: bomb(1 << 26))
     yield Row("a pickle of 3 GB", REFUSED, lambda: bomb(3 << 30), slow=True)
