@@ -143,13 +143,16 @@ def _strangers(keys: list[str]) -> list[str]:
 # ------------------------------------------------------------------ which table of a layout
 
 
-def schemes(tensors: Mapping[str, Tensor]) -> tuple[Scheme, ...]:
+def schemes(tensors: Mapping[str, Tensor], name: str | None = None) -> tuple[Scheme, ...]:
     """The tables that can read these tensors: by keys one layout's, by shapes mostly one.
+
+    Args:
+        name: of their layout, as ``detect`` told it.
 
     Raises:
         Inexpressible, LayoutError: as ``detect``, or shapes that are of none of its families.
     """
-    item = LAYOUTS[detect(tensors)]
+    item = LAYOUTS[name or detect(tensors)]
     named = _naming(item, list(tensors))
     if item.wraps or item.name == OFFICIAL:
         return tuple(named)  # keys alone tell all of these

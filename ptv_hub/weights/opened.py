@@ -75,10 +75,11 @@ class OpenedWeights:
             Inexpressible: it is of a network that is known and not served.
             LayoutError, CheckpointError: as ``layout``.
         """
-        layout = self.layout
-        every = layouts.schemes(self.file.tensors)
+        every = layouts.schemes(self.file.tensors, self.layout)
         if self.own_word.inexpressible is not None:
-            raise refused(f"{every[0].family} of PySlowFast", self.own_word.inexpressible, layout)
+            raise refused(
+                f"{every[0].family} of PySlowFast", self.own_word.inexpressible, self.layout
+            )
         found = self._with_its_head(every)
         for told in self._told(every, found):
             if len(told) == 1:
