@@ -6,7 +6,7 @@ average precision, as PySlowFast's ``slowfast/utils/meters.py`` takes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -156,25 +156,32 @@ def wilson_interval(correct: int, total: int) -> Interval:
 
 def bootstrap_interval(scores: Scores, marks: Marks) -> Interval | None:
     """95 % bootstrap interval of mAP over videos, percent; ``None`` for too few of them."""
-    from scipy.stats import bootstrap
-
-    if len(scores) < _FEWEST or not marks.any():
-        return None
 
     def statistic(rows: NDArray[np.int64]) -> float:
         value = mean_average_precision(scores[rows], marks[rows])
         return np.nan if value is None else value
 
+    return _bootstrapped(statistic, marks, "bootstrap")
+
+
+def _bootstrapped(
+    statistic: Callable[[NDArray[np.int64]], float], marks: Marks, method: str
+) -> Interval | None:
+    """95 % percentile interval of a number of the videos in these rows; ``None`` for too few."""
+    from scipy.stats import bootstrap
+
+    if len(marks) < _FEWEST or not marks.any():
+        return None
     found = bootstrap(
-        (np.arange(len(scores)),),
+        (np.arange(len(marks)),),
         statistic,
         n_resamples=_RESAMPLES,
         vectorized=False,
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval
-    method = f"bootstrap over videos, {_RESAMPLES} resamples, 95 %"
-    return Interval(float(found.low), float(found.high), method)
+    told = f"{method} over videos, {_RESAMPLES} resamples, 95 %"
+    return Interval(float(found.low), float(found.high), told)
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -204,22 +211,9 @@ def paired_interval(
 
 def paired_bootstrap(first: Scores, second: Scores, marks: Marks) -> Interval | None:
     """95 % bootstrap interval of a difference of mAP over the same videos, points."""
-    from scipy.stats import bootstrap
-
-    if len(first) < _FEWEST or not marks.any():
-        return None
 
     def statistic(rows: NDArray[np.int64]) -> float:
         values = [mean_average_precision(scores[rows], marks[rows]) for scores in (first, second)]
         return np.nan if None in values else (values[1] or 0.0) - (values[0] or 0.0)
 
-    found = bootstrap(
-        (np.arange(len(first)),),
-        statistic,
-        n_resamples=_RESAMPLES,
-        vectorized=False,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    method = f"paired bootstrap over videos, {_RESAMPLES} resamples, 95 %"
-    return Interval(float(found.low), float(found.high), method)
+    return _bootstrapped(statistic, marks, "paired bootstrap")

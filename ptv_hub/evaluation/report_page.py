@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ptv_hub.errors import MissingExtra, VideoError
 from ptv_hub.evaluation import pictures, report
+from ptv_hub.evaluation.report import Table
 from ptv_hub.evaluation.result import EvalResult, HardVideo
 from ptv_hub.files import write_text
 from ptv_hub.inference import playable
@@ -57,9 +58,27 @@ def page(
         worst=list(_worst(result.hardest, folder / "report.html", videos or {})),
         classes=sorted(shown, key=lambda one: (one.value or 0.0, one.index)),
         measure=report.measure_of(result),
+        confused=[(one.label, one.predicted, one.videos) for one in result.confusions],
+        bins=_bins(result),
         calibration=pictures.calibration_error(result.reliability),
         **_pictures(result),
     )
+
+
+def _bins(result: EvalResult) -> Table:
+    """How often what is said with some confidence is so."""
+    counted = "videos" if result.metric == "top1" else "scores"
+    columns = ("scores, %", counted, "mean score, %", "right, %")
+    rows = [
+        (
+            f"{100 * one.low:.0f} to {100 * one.high:.0f}",
+            str(one.count),
+            f"{100 * one.score:.1f}",
+            f"{100 * one.right:.1f}",
+        )
+        for one in result.reliability
+    ]
+    return Table(columns, tuple(rows), right=columns[1:])
 
 
 def _pictures(result: EvalResult) -> dict[str, Drawn | str | None]:
