@@ -8,7 +8,7 @@ takes no more memory than the clips that overlap.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -82,17 +82,8 @@ def undone_views(video: Video, clips: Sequence[Clip]) -> Iterator[ClipViews]:
     Raises:
         VideoError: as ``prepared``.
     """
-    last_use = {frame: number for number, clip in enumerate(clips) for frame in clip.frames}
-    kept: dict[int, Tensor] = {}
-    following = 0
-    for frame, pixels in _of_one_size(video, sorted(last_use)):
-        kept[frame] = torch.from_numpy(pixels)
-        while following < len(clips) and all(one in kept for one in clips[following].frames):
-            clip = clips[following]
-            yield ClipViews(clip, (torch.stack([kept[one] for one in clip.frames]),))
-            for one in {one for one in clip.frames if last_use[one] == following}:
-                del kept[one]
-            following += 1
+    for clip, frames in _together(video, clips, torch.from_numpy):
+        yield ClipViews(clip, (torch.stack(frames),))
 
 
 def window_views(
@@ -106,19 +97,29 @@ def window_views(
     Raises:
         VideoError: as ``prepared``.
     """
+
+    def kept(pixels: Frame) -> Tensor:
+        whole = prepare(torch.from_numpy(pixels), spec)[:, None]  # (3, 1, h, w)
+        # Of a window's only crop nothing else is kept: half of a wide frame.
+        return crops(whole, spec, 1)[0].contiguous() if num_crops == 1 else whole
+
+    for clip, parts in _together(video, clips, kept):
+        frames = torch.cat(parts, dim=1)  # (3, T, h, w)
+        yield ClipViews(clip, tuple(crops(frames, spec, num_crops)) if num_crops > 1 else (frames,))
+
+
+def _together(
+    video: Video, clips: Sequence[Clip], keep: Callable[[Frame], Tensor]
+) -> Iterator[tuple[Clip, list[Tensor]]]:
+    """Each clip with what is kept of its frames, which wait until the last clip has them."""
     last_use = {frame: number for number, clip in enumerate(clips) for frame in clip.frames}
     kept: dict[int, Tensor] = {}
     following = 0
     for frame, pixels in _of_one_size(video, sorted(last_use)):
-        whole = prepare(torch.from_numpy(pixels), spec)[:, None]  # (3, 1, h, w)
-        # Of a window's only crop nothing else is kept: half of a wide frame.
-        kept[frame] = crops(whole, spec, 1)[0].contiguous() if num_crops == 1 else whole
+        kept[frame] = keep(pixels)
         while following < len(clips) and all(one in kept for one in clips[following].frames):
             clip = clips[following]
-            frames = torch.cat([kept[one] for one in clip.frames], dim=1)  # (3, T, h, w)
-            yield ClipViews(
-                clip, tuple(crops(frames, spec, num_crops)) if num_crops > 1 else (frames,)
-            )
+            yield clip, [kept[one] for one in clip.frames]
             for one in {one for one in clip.frames if last_use[one] == following}:
                 del kept[one]
             following += 1
