@@ -142,6 +142,23 @@ class Listing:
         rows = [[item.id, item.labels, item.problem] for item in self.items]
         return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
+    def labelled(self, expected: str, *, fix: str | None = None) -> Listing:
+        """This listing, if all its videos have labels that can be used.
+
+        Raises:
+            DataError: some have none; it says what was ``expected``, and what to do.
+        """
+        wrong = [item for item in self.items if item.problem]
+        if wrong:
+            raise DataError(
+                f"{len(wrong)} of {len(self.items)} videos have no label that can be used",
+                where=", ".join(map(str, self.files)),
+                expected=expected,
+                found="; ".join(f"{item.id}: {item.problem}" for item in wrong[:3]),
+                fix=fix,
+            )
+        return self
+
     def head(self, count: int) -> Listing:
         """The first ``count`` items."""
         if count >= len(self.items):

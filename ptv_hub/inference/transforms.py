@@ -8,7 +8,6 @@ pathways. That is ``Ptvkinetics``, ``Ptvssv2`` and ``Ptvcharades`` in test mode 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,8 +19,7 @@ from torch import Tensor
 from ptv_hub.errors import UnknownName, WrongInput
 from ptv_hub.inference.crops import crop_offsets, scaled_size
 from ptv_hub.inference.views import segment_indices, uniform_indices
-from ptv_hub.weights.named import entry
-from ptv_hub.zoo.entry import Entry
+from ptv_hub.weights.named import entry_of
 from ptv_hub.zoo.input_spec import InputSpec, SegmentSampling
 
 ModelInput = Tensor | list[Tensor]
@@ -51,16 +49,11 @@ def input_spec(model: object) -> InputSpec:
     """The input spec of a loaded model, a name, an ``Entry``, or an ``InputSpec`` itself."""
     if isinstance(model, InputSpec):
         return model
-    if isinstance(model, (str, os.PathLike)):
-        model = entry(model)
-    item = model if isinstance(model, Entry) else getattr(model, "entry", None)
-    if not isinstance(item, Entry):
-        raise WrongInput(
-            "no input spec to be read from this",
-            expected="a model of ptv_hub.load, a name, an Entry or an InputSpec",
-            found=f"a {type(model).__name__}",
-        )
-    return item.input
+    return entry_of(
+        model,
+        failed="no input spec to be read from this",
+        expected="a model of ptv_hub.load, a name, an Entry or an InputSpec",
+    ).input
 
 
 @dataclass(frozen=True)

@@ -185,15 +185,7 @@ def _highest_label(entry: Entry, data: Path) -> int:
 
 
 def _usable(listing: Listing, entry: Entry) -> Listing:
-    wrong = [item for item in listing.items if item.problem]
-    if wrong:
-        raise DataError(
-            f"{len(wrong)} of {len(listing.items)} videos have no label that can be used",
-            where=", ".join(map(str, listing.files)),
-            expected=f"labels from 0 to {entry.num_classes - 1}",
-            found="; ".join(f"{item.id}: {item.problem}" for item in wrong[:3]),
-        )
-    return listing
+    return listing.labelled(f"labels from 0 to {entry.num_classes - 1}")
 
 
 def _val(entry: Entry, data: Path, videos: str | Path | None, train: Listing) -> Listing | None:

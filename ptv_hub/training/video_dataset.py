@@ -12,9 +12,9 @@ from torch.utils.data import Dataset, default_collate
 
 from ptv_hub.datasets.listing import Listing
 from ptv_hub.datasets.reading import read_listing
-from ptv_hub.errors import DataError, PtvHubError, UnknownName, VideoError, WrongInput
+from ptv_hub.errors import PtvHubError, UnknownName, VideoError
 from ptv_hub.training.clips import LookClips, Replaced, TrainingClips
-from ptv_hub.weights.named import entry as named_entry
+from ptv_hub.weights.named import entry_of
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.input_spec import FrameSampling
 
@@ -64,14 +64,17 @@ class VideoDataset(Dataset[tuple[Tensor, Tensor] | None]):
         """
         if broken not in ("raise", "skip"):
             raise UnknownName("way with broken videos", broken, ("raise", "skip"))
-        item = _entry_of(entry)
+        item = entry_of(entry)
         if not isinstance(listing, Listing):
             listing = read_listing(item, listing, split="train" if train else "val")
         self.entry = item
         self.listing = listing.checked(item)
         self.skips = broken == "skip"
         if not self.skips:
-            _require_labels(self.listing, item)
+            self.listing.labelled(
+                f"labels of {item.name}, 0 to {item.num_classes - 1}",
+                fix="correct the list, or pass such videos over: broken='skip'",
+            )
         marks = item.num_classes if item.protocol.metric == "mean_average_precision" else None
         items, spec = self.listing.items, item.input
         self._clips: TrainingClips | LookClips
@@ -130,28 +133,3 @@ class VideoDataset(Dataset[tuple[Tensor, Tensor] | None]):
         marks = self.entry.protocol.metric == "mean_average_precision"
         labels = torch.empty(0, self.entry.num_classes) if marks else torch.empty(0).long()
         return torch.empty(0, 3, self.entry.input.num_frames, size, size), labels
-
-
-def _entry_of(model: Entry | str | os.PathLike[str] | torch.nn.Module) -> Entry:
-    if isinstance(model, (str, os.PathLike)):
-        return named_entry(model)
-    item = model if isinstance(model, Entry) else getattr(model, "entry", None)
-    if not isinstance(item, Entry):
-        raise WrongInput(
-            "not a model of the zoo",
-            expected="a model of ptv_hub.load, a name or an Entry",
-            found=f"a {type(model).__name__}",
-        )
-    return item
-
-
-def _require_labels(listing: Listing, item: Entry) -> None:
-    wrong = [one for one in listing.items if one.problem]
-    if wrong:
-        raise DataError(
-            f"{len(wrong)} of {len(listing.items)} videos have no label that can be used",
-            where=", ".join(map(str, listing.files)),
-            expected=f"labels of {item.name}, 0 to {item.num_classes - 1}",
-            found="; ".join(f"{one.id}: {one.problem}" for one in wrong[:3]),
-            fix="correct the list, or pass such videos over: broken='skip'",
-        )

@@ -11,7 +11,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptv_hub.errors import CheckpointError, UnknownName, UnreadableFile, UsageError
+from ptv_hub.errors import (
+    CheckpointError,
+    UnknownName,
+    UnreadableFile,
+    UsageError,
+    WrongInput,
+)
 from ptv_hub.fetching import hub
 from ptv_hub.weights.own_word import recorded, recorded_or_none
 from ptv_hub.zoo.entry import Entry
@@ -46,6 +52,25 @@ def entry(word: str | os.PathLike[str]) -> Entry:
         CheckpointError: a file of weights that does not say which model it is.
     """
     return named(word).entry
+
+
+def entry_of(
+    model: object,
+    *,
+    failed: str = "not a model of the zoo",
+    expected: str = "a model of ptv_hub.load, a name or an Entry",
+) -> Entry:
+    """The entry of a loaded model, of what ``entry`` takes, or the entry itself.
+
+    Raises:
+        WrongInput: something else, in the words given. Of a word as ``entry``.
+    """
+    if isinstance(model, (str, os.PathLike)):
+        return entry(model)
+    item = model if isinstance(model, Entry) else getattr(model, "entry", None)
+    if not isinstance(item, Entry):
+        raise WrongInput(failed, expected=expected, found=f"a {type(model).__name__}")
+    return item
 
 
 def hub_address(name: str | os.PathLike[str], revision: str | None = None) -> str:
