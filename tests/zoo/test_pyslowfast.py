@@ -267,6 +267,8 @@ def test_values_of_a_slowfast_that_cannot_be_built(tmp_path, opts, words):
         ("DATA: {TRAIN_JITTER_SCALES: [32, x]}\n", "is not a list of numbers"),
         ("DATA: {INPUT_CHANNEL_NUM: [[true]]}\n", "is not a list of numbers"),
         ("MODEL: {SINGLE_PATHWAY_ARCH: [1]}\n", "is not a list of texts"),
+        ("RESNET: {NUM_BLOCK_TEMP_KERNEL: [3]}\n", "is not a list of lists of numbers"),
+        ("DATA: {MEAN: [[0.45]]}\n", "is not a list of numbers"),
         ("", "MODEL.MODEL_NAME"),
     ],
 )

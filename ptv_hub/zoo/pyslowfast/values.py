@@ -188,8 +188,9 @@ def _checked(key: str, value: object, where: object) -> tuple[str, Any]:
 def _kind(default: object) -> str:
     """What a key holds, in words."""
     if isinstance(default, list) and default:
-        leaf = next(_leaves(default), None)
-        return f"a list of {'texts' if isinstance(leaf, str) else 'numbers'}"
+        depth, leaf = next(_leaves(default), (1, None))
+        leaves = "texts" if isinstance(leaf, str) else "numbers"
+        return f"a list of {'lists of ' * (depth - 1)}{leaves}"
     kinds: dict[type, str] = {
         int: "a whole number",
         bool: "True or False",
@@ -205,25 +206,26 @@ def _number(default: object) -> bool:
 
 def _same_type(default: object, value: object) -> bool:
     if isinstance(default, list):
-        return isinstance(value, (list, tuple)) and _of_kind(list(_leaves(default)), value)
+        return isinstance(value, (list, tuple)) and _of_kind(default, value)
     return type(value) is type(default) or (default is None and isinstance(value, float))
 
 
-def _of_kind(known: Sequence[object], value: Sequence[object]) -> bool:
-    """Whether a list holds what its default does: numbers, or texts; an empty one tells nothing."""
-    found = list(_leaves(value))
-    if all(isinstance(leaf, str) for leaf in known):
-        return not known or all(isinstance(leaf, str) for leaf in found)
-    return all(type(leaf) in (int, float) for leaf in found)
+def _of_kind(default: Sequence[object], value: Sequence[object]) -> bool:
+    """Whether a list holds what its default does, numbers or texts, as deep; an empty one says
+    nothing of it."""
+    known, found = list(_leaves(default)), list(_leaves(value))
+    kinds = (str,) if any(isinstance(leaf, str) for _, leaf in known) else (int, float)
+    depths = {depth for depth, _ in known}
+    return not known or all(type(leaf) in kinds and depth in depths for depth, leaf in found)
 
 
-def _leaves(value: Sequence[object]) -> Iterator[object]:
-    """What lists of lists hold."""
+def _leaves(value: Sequence[object], depth: int = 1) -> Iterator[tuple[int, object]]:
+    """What lists of lists hold, and in how many of them it lies."""
     for item in value:
         if isinstance(item, (list, tuple)):
-            yield from _leaves(item)
+            yield from _leaves(item, depth + 1)
         else:
-            yield item
+            yield depth, item
 
 
 def _spelled(value: object) -> object:
