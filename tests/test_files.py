@@ -24,6 +24,15 @@ with scratch_folder() as folder:
 """
 
 
+NO_PLACE = Path("/proc/self")
+
+
+@pytest.mark.skipif(not NO_PLACE.is_dir(), reason="a folder that nobody may write into")
+def test_a_folder_that_is_there_is_written_into_to_see_that_it_can_be():
+    with pytest.raises(WriteError):
+        ready_folder(NO_PLACE)
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

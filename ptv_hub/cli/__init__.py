@@ -8,6 +8,7 @@ Commands import what they need when they run, so that ``--help`` and ``list`` st
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -38,7 +39,7 @@ from ptv_hub.cli import (
 )
 from ptv_hub.cli.families import Family
 from ptv_hub.cli.talk import tell_error, tell_lines
-from ptv_hub.errors import PtvHubError, Terminated, UsageError
+from ptv_hub.errors import PtvHubError, Terminated, UsageError, WriteError
 
 DEBUG_VARIABLE = "PTV_HUB_DEBUG"
 _BUG = 70  # sysexits.h: an internal software error
@@ -106,19 +107,36 @@ def main() -> None:
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
     try:
-        app()
+        _run()
     except PtvHubError as error:
         tell_error(error)
         ended = 143 if isinstance(error, Terminated) else 1
         sys.exit(2 if isinstance(error, UsageError) else ended)
     except BrokenPipeError:  # the reader of a pipe has had enough: `ptv-hub list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         sys.exit(1)
     except Exception as error:  # the last line of defence: one message, no traceback
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _say_no_more()
+            tell_error(WriteError.because(error, error.filename or "standard output"))
+            sys.exit(1)
         if os.environ.get(DEBUG_VARIABLE):
             tell_lines(traceback.format_exc())
         tell_lines(str(_bug(error)))
         sys.exit(_BUG)
+
+
+def _run() -> None:
+    """The command, and that what it printed has arrived: a full disk is told of while it can be."""
+    try:
+        app()
+    finally:
+        sys.stdout.flush()
+
+
+def _say_no_more() -> None:
+    """What is still to be printed goes nowhere, as nobody takes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bug(error: Exception) -> PtvHubError:

@@ -123,7 +123,7 @@ def draw(
     out: Annotated[Path, typer.Argument(help="The folder.")],
     train: Annotated[int, typer.Option(min=0, help="Videos of each class to train on.")] = 60,
     val: Annotated[int, typer.Option(min=0, help="Videos of each class to watch.")] = 20,
-    seed: Annotated[int, typer.Option(help="Other seeds, other videos.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds, other videos.")] = 0,
 ) -> None:
     """Draw videos that differ in nothing but motion: down, in, left, out, right, up.
 
@@ -136,6 +136,7 @@ def draw(
     """
     from ptv_hub.datasets.motion import CLASSES, write_split
 
+    ready_folder(out)
     with _bar((train + val) * len(CLASSES)) as bar:
         for split, count in (("train", train), ("val", val)):
             write_split(out, split, count, seed=seed, on_video=bar.update)

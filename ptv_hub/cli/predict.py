@@ -33,6 +33,7 @@ from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.videos import Across, DecodingWorkers, Shard, VideoList, VideoRun, across_videos
 from ptv_hub.cli.which_model import asked_with_videos
 from ptv_hub.errors import PtvHubError, UsageError
+from ptv_hub.files import ready_folder
 
 if TYPE_CHECKING:
     from ptv_hub.cli.boxes import Form
@@ -168,6 +169,8 @@ def predict(
     share = going.share(workers, shard)
     pictures = Pictures(plot, annotate, stride, top_k, threshold, fps, allow_broken, batch_views)
     pictures.ready(going, overwrite)
+    if out is not None:
+        ready_folder(out)
     if boxes is not None:
         form: Form = "json" if json else "csv" if csv else "table"
         machine = Machine(device=device, threads=threads)

@@ -26,7 +26,6 @@ from ptv_hub.cli.tables import print_json, print_table
 from ptv_hub.cli.talk import tell, tell_lines
 from ptv_hub.cli.which_model import asked
 from ptv_hub.errors import UsageError
-from ptv_hub.files import ready_file
 
 if TYPE_CHECKING:
     from ptv_hub.publish.upload import Pushed
@@ -175,6 +174,7 @@ def export(
             expected="1 or more, or dynamic",
             found=views_batch,
         )
+    from ptv_hub.engines.export import default_target, ready_target
     from ptv_hub.engines.export import export as run
     from ptv_hub.engines.export_formats import format_of
     from ptv_hub.engines.export_graph import Options
@@ -182,9 +182,9 @@ def export(
 
     format_of(to).require()  # before anything is fetched
     if out is not None:
-        format_of(to).check_suffix(out)
-        ready_file(out)
+        ready_target(format_of(to), out, overwrite)
     wanted = asked(name, opts, config=config, weights=weights)
+    out = ready_target(format_of(to), out or default_target(wanted.entry, format_of(to)), overwrite)
     _tell_licence(wanted.entry)
     calibration = calibration_of(
         wanted, dtype, calibrate, views=calibrate_views, seed=calibrate_seed

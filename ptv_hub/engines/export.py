@@ -26,6 +26,7 @@ from ptv_hub.files import ready_file, refuse_existing
 from ptv_hub.models.boxes import refuse_boxes
 from ptv_hub.models.builders import VideoModel, activated
 from ptv_hub.models.digest import digest
+from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.names import file_name
 from ptv_hub.zoo.records import Record
 
@@ -86,8 +87,7 @@ def export(
     """
     refuse_boxes(model.entry, "an exported model")
     target, options = format_of(to), options or Options()
-    out = _target(model, target, out)
-    refuse_existing(out, overwrite)
+    out = ready_target(target, out or default_target(model.entry, target), overwrite)
     target.require()
     views = require_int8(target, calibration) if options.dtype == INT8 else None
     compute = DTYPES[options.dtype if options.dtype in target.computes else "fp32"]
@@ -135,10 +135,19 @@ def export(
     )
 
 
-def _target(model: VideoModel, target: Format, out: str | os.PathLike[str] | None) -> Path:
-    out = Path(out if out is not None else f"{file_name(model.entry.name)}{target.suffix}")
+def default_target(entry: Entry, target: Format) -> Path:
+    """Where a file goes for which nobody names a place: in the working directory."""
+    return Path(f"{file_name(entry.name)}{target.suffix}")
+
+
+def ready_target(target: Format, out: str | os.PathLike[str], overwrite: bool) -> Path:
+    """That a file can be written; asked before a model is fetched. Raises as ``export``."""
+    out = Path(out)
     target.check_suffix(out)
-    return ready_file(out)
+    for path in (out, *(out.with_suffix(suffix) for suffix in target.beside)):
+        refuse_existing(path, overwrite)
+        ready_file(path)
+    return out
 
 
 def _refuse_other_scores(difference: float, graph: Graph, target: Format) -> None:

@@ -42,6 +42,8 @@ class Format:
     engine: str
     computes: tuple[str, ...] = ("fp32", "fp16", "bf16")
     """Types that the engine has kernels for; in others the file keeps its weights alone."""
+    beside: tuple[str, ...] = ()
+    """Suffixes of what is written beside the file, under its name."""
 
     def require(self) -> None:
         """Raises: MissingExtra, if one of its packages is not installed."""
@@ -241,6 +243,7 @@ FORMATS = {
             write=_write_openvino,
             open=_open_openvino,
             engine="openvino",
+            beside=(".bin",),
         ),
     )
 }

@@ -7,10 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ptv_hub.datasets.listing import Listing
-from ptv_hub.errors import EvaluationError, WriteError
+from ptv_hub.errors import EvaluationError
 from ptv_hub.evaluation.collected import collect
 from ptv_hub.evaluation.loop import finish
 from ptv_hub.evaluation.result import EvalResult
+from ptv_hub.files import ready_folder
 from ptv_hub.runs.journal import Journal, journals, name_of
 
 
@@ -24,10 +25,7 @@ def merge(folders: Sequence[Path], out: Path) -> EvalResult:
         EvaluationError: no journals, journals of different runs, or one in ``out`` already.
         WriteError: ``out`` cannot be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError.because(error, out, fix="give another --out") from error
+    ready_folder(out)
     if journals(out):
         raise EvaluationError(
             "the folder holds a journal already", where=out, fix="give a new folder as --out"

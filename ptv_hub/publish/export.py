@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from ptv_hub.engines.export import Exported
+from ptv_hub.engines.export import Exported, ready_target
 from ptv_hub.engines.export import export as written
 from ptv_hub.engines.export_formats import format_of
 from ptv_hub.engines.export_graph import Options
@@ -35,6 +35,8 @@ def export(
         PtvHubError: as ``load`` and ``engines.export.export``.
     """
     format_of(to).require()  # before anything is fetched
+    if out is not None:
+        ready_target(format_of(to), out, overwrite)
     device = None if isinstance(model, torch.nn.Module) else "cpu"
     net = ready_model(model, weights, any_weights=any_weights, device=device)
     assert isinstance(net, VideoModel)

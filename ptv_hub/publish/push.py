@@ -27,7 +27,7 @@ from ptv_hub.errors import (
 )
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.fetching import cache
-from ptv_hub.files import atomic_write, scratch_folder, write_text
+from ptv_hub.files import atomic_write, ready_folder, scratch_folder, write_text
 from ptv_hub.models.builders import VideoModel
 from ptv_hub.pages.figure import require_matplotlib
 from ptv_hub.publish.card import card, license_markdown
@@ -35,7 +35,7 @@ from ptv_hub.publish.card_metadata import require_valid
 from ptv_hub.publish.chart import Chart, accuracy_against_flops, png
 from ptv_hub.publish.saved import is_as_loaded, loaded_from, save
 from ptv_hub.publish.transformers_side import write_for_transformers
-from ptv_hub.publish.upload import Pushed, upload
+from ptv_hub.publish.upload import Pushed, require_allowed, upload
 from ptv_hub.verification.keys import wanted
 from ptv_hub.verification.records import VerifyReport
 from ptv_hub.verification.walk import verify
@@ -86,7 +86,8 @@ def prepare(
         FetchError: the weights cannot be brought here.
         WriteError: the folder cannot be written.
     """
-    folder = Path(folder)
+    folder = ready_folder(folder)  # before anything is fetched or verified
+    measured = None if results is None else _measured(Path(results))
     path, source, vouched_by = _source(item, weights, progress)
     item = _without_repository(item)
     opened = OpenedWeights(path, item, checked=True)
@@ -99,7 +100,6 @@ def prepare(
         converted_by=f"ptv_hub {__version__}",
     )
     report = _verified(item, opened)
-    measured = None if results is None else _measured(Path(results))
     config = write_repository(folder, item, opened.official, provenance, digest=opened.digest)
     write_for_transformers(folder, item)
     chart = _chart(item)
@@ -243,6 +243,7 @@ def push(
     own). ``folder`` keeps the files; without it they lie in a temporary one for as long as it
     takes. All else as ``prepare`` and ``upload``.
     """
+    require_allowed(repo_id, dry_run=dry_run)
     if isinstance(model, VideoModel) and not is_as_loaded(model):
         with scratch_folder() as scratch:
             save(model, scratch / "memory", name=repo_id.rpartition("/")[2])

@@ -109,6 +109,32 @@ def upload(
         return pushed.model_copy(update={"commit": done.oid, "pull_request": done.pr_url})
 
 
+def require_allowed(repo_id: str, *, dry_run: bool) -> None:
+    """That a push is not in vain: what is known without asking the Hub.
+
+    Raises:
+        PublishError: no name of a repository; or, unless only to be told, no network or no token.
+    """
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    with _refusals(repo_id):
+        validate_repo_id(repo_id)
+        if dry_run:
+            return
+        _require_network(repo_id)
+        if _no_token(_api()):
+            words = hub_errors.PUSHING[Refusal.UNKNOWN_USER]
+            raise PublishError(words.what, where=repo_id, found="no token", fix=words.fix)
+
+
+def _require_network(repo_id: str) -> None:
+    variable = offline.forbidden_by()
+    if variable is not None:
+        raise PublishError(
+            f"nothing is pushed while {variable} is set", where=repo_id, fix=f"unset {variable}"
+        )
+
+
 def _state(path: Path, changed: bool, dry_run: bool) -> FileState:
     to_do: Literal["would be uploaded", "uploaded"] = "would be uploaded" if dry_run else "uploaded"
     return FileState(
@@ -126,11 +152,9 @@ def _asked(
     api: HfApi, repo_id: str, revision: str | None, names: list[str], *, without: bool
 ) -> _Remote:
     """What stands there; ``without`` a network it is unknown, and no error."""
+    if not without:
+        _require_network(repo_id)
     variable = offline.forbidden_by()
-    if variable is not None and not without:
-        raise PublishError(
-            f"nothing is pushed while {variable} is set", where=repo_id, fix=f"unset {variable}"
-        )
     try:
         return _Remote(exists=None) if variable else _Remote.of(api, repo_id, revision, names)
     except Exception as error:

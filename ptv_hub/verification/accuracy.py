@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ptv_hub.datasets.listing import Listing
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.evaluation.loop import evaluate
 from ptv_hub.evaluation.reproduced import TELLING, in_words, lost, reproduced
 from ptv_hub.evaluation.result import Comparison, EvalResult
+from ptv_hub.files import ready_folder
 from ptv_hub.models.builders import ActionModel
 from ptv_hub.verification import repeated
 from ptv_hub.verification.records import Check, Verdict
@@ -29,15 +31,27 @@ class Data:
     workers: int = 0
     validation_set: bool = False
 
+    def ready(self, entry: Entry) -> Listing:
+        """The videos; seen before the hours in which the rest is done, as is the folder.
 
-def check_accuracy(model: ActionModel, data: Data, *, progress: bool = False) -> list[Check]:
+        Raises:
+            DataError: as ``read_listing``.
+            WriteError: ``out`` cannot be written.
+        """
+        if self.out is not None:
+            ready_folder(self.out)
+        return read_listing(entry, self.data, videos=self.videos)
+
+
+def check_accuracy(
+    model: ActionModel, data: Data, listing: Listing, *, progress: bool = False
+) -> list[Check]:
     """Evaluate a model, and hold its numbers to the published ones.
 
     Raises:
         DataError, EvaluationError, WriteError: as ``evaluate``.
     """
     entry = model.entry
-    listing = read_listing(entry, data.data, videos=data.videos)
     before = repeated.kept(entry)
     same_videos = bool(before) and all(item.id in before for item in listing.items)
     with ExitStack() as stack:

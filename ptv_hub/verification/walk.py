@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 
 from ptv_hub import environment
 from ptv_hub.errors import FetchError, HashMismatch, LayoutError
+from ptv_hub.models.builders import VideoModel
 from ptv_hub.verification import goldens
 from ptv_hub.verification.accuracy import Data, check_accuracy, not_measured
 from ptv_hub.verification.behaviour import check_behaviour
@@ -58,6 +61,7 @@ def verify(
     given = None if isinstance(weights, OpenedWeights) else weights
     asked = named(name, given, progress=progress)
     item = asked.entry
+    listing = None if data is None or spec_only else data.ready(item)
     checks = check_spec(item)
     if spec_only:
         return _report(item, checks)
@@ -72,7 +76,10 @@ def verify(
     except FetchError as error:
         checks = _completed(item, checks, "the weights could not be brought here")
         return _report(item, checks, unavailable=str(error))
-    return _with_weights(item, checks, subject, record, data, progress)
+    measure = None
+    if data is not None and listing is not None:
+        measure = partial(check_accuracy, data=data, listing=listing, progress=progress)
+    return _with_weights(item, checks, subject, record, measure)
 
 
 def _with_weights(
@@ -80,8 +87,7 @@ def _with_weights(
     checks: list[Check],
     subject: Subject,
     record: bool,
-    data: Data | None,
-    progress: bool,
+    measure: Callable[[VideoModel], list[Check]] | None,
 ) -> VerifyReport:
     weights = subject.weights
     of_file, readable = check_file(item, subject)
@@ -106,8 +112,8 @@ def _with_weights(
     first = outputs(model, goldens.drawn_clip(spec.num_frames, spec.crop_size))
     checks.append(check_numbers(model, first, found, keep=record))
     checks += [*check_drawn_videos(model, found), *check_behaviour(model, first)]
-    if data is not None:
-        checks += check_accuracy(model, data, progress=progress)
+    if measure is not None:
+        checks += measure(model)
     return _report(item, _completed(item, checks, ""), subject, found)
 
 

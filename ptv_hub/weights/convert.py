@@ -103,6 +103,7 @@ def convert(
     layouts.layout(to)
     out = Path(out)
     _require_target(out)
+    refuse_existing(out, overwrite, sources=[source])  # before anything is fetched
     path, origin, item = _source(source, progress)
     refuse_existing(out, overwrite, sources=[path])
     if as_name is not None:

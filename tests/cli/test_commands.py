@@ -183,6 +183,18 @@ def test_a_closed_pipe_is_no_traceback():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk that is always full")
+@pytest.mark.parametrize("words", ["list", "list x3d_xs --json"])
+def test_a_full_disk_behind_standard_output_is_no_bug(words):
+    """What is printed at once, and what waits in a buffer until the end."""
+    done = process(f"{words} > /dev/full")
+    assert done.returncode == 1
+    assert "the disk is full" in done.stderr
+    assert "standard output" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr
+
+
 def commands() -> list[tuple[str, click.Command]]:
     """Every command with its words: ``list``, ``cache size``."""
     found: list[tuple[str, click.Command]] = []

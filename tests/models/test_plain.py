@@ -30,8 +30,16 @@ def _saved(model: torch.nn.Module) -> torch.nn.Module:
     return torch.load(file, weights_only=False)
 
 
+def _as_ray_sends(model: torch.nn.Module) -> torch.nn.Module:
+    """What reaches a task or an actor of a Ray cluster, whose pickle is cloudpickle's."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    return pickle.loads(cloudpickle.dumps(model))
+
+
 @pytest.mark.parametrize(
-    "way", [lambda m: pickle.loads(pickle.dumps(m)), copy.deepcopy, _saved], ids=range(3)
+    "way",
+    [lambda m: pickle.loads(pickle.dumps(m)), copy.deepcopy, _saved, _as_ray_sends],
+    ids=range(4),
 )
 @pytest.mark.parametrize("kind", [{}, {"num_classes": 0}, {"features_only": True}])
 def test_what_is_handed_on_computes_the_same(way, kind, drawn):

@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ptv_hub.errors import WriteError
-from ptv_hub.files import write_text
+from ptv_hub.files import ready_folder, write_text
 from ptv_hub.pages.figure import require_matplotlib
 from ptv_hub.publish.site.index import index_page
 from ptv_hub.publish.site.model import model_page
@@ -33,10 +32,8 @@ def write_site(
     """
     require_matplotlib("the charts of the pages")
     out = Path(out)
-    try:
-        (out / "models").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError.because(error, out) from error
+    for folder in (out, out / "models"):
+        ready_folder(folder)  # before a minute of counting
     files = _file_names(items)
     checks: dict[str, list[Check]] = {}
     for number, item in enumerate(items, 1):
