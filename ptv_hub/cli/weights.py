@@ -139,7 +139,7 @@ def identify(
         ["digest", found.digest or "-"],
     ]
     if found.problem:
-        rows.append(["problem", found.problem])
+        rows.append(["problem", "; ".join(map(str.strip, found.problem.splitlines()))])
     print_table([str(file), ""], rows)
 
 

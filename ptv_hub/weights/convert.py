@@ -126,7 +126,8 @@ def _carried(weights: OpenedWeights, to: str) -> dict[str, Any]:
             where=weights.path,
             expected=f"the {weights.layout} layout, or no training state",
             found="; ".join(reasons),
-            fix="leave --keep-training out: the weights alone, and whose they are, go along",
+            fix="leave --keep-training out: the weights alone, and whose they are, go along; or"
+            f" keep the layout (--to {weights.layout}), and go on with that code",
         )
     return training
 

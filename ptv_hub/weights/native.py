@@ -22,9 +22,6 @@ from ptv_hub.weights.transformations import FOLD_SHORTCUT_NORM, SPLIT_QKV
 
 NATIVE = "native"
 
-NATIVE_ATTENTION_EPS = 1e-6
-"""Of the layer norms within the attention of PySlowFast's MViT; PyTorchVideo's have 1e-5."""
-
 _BLOCK = (
     ("branch1.", "branch1_conv."),
     ("branch1_bn.", "branch1_norm."),

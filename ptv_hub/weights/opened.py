@@ -151,8 +151,9 @@ class OpenedWeights:
                 where=self.path,
                 expected="a file that says what it is (config, hash in its name), or your word",
                 found=" or ".join(s.family for s in self.readings),
-                fix="say whose weights these are: --as NAME, or ptv_hub.load(NAME, weights=FILE);"
-                " 'ptv-hub identify FILE' names those that they can be",
+                fix="say whose weights these are: --as NAME (of its network, whatever the classes),"
+                " or ptv_hub.load(NAME, weights=FILE, num_classes=N); 'ptv-hub identify FILE' names"
+                " those that they can be. PySlowFast's own files say it under 'cfg'",
             )
         return layouts.officially(self.file.tensors, self.readings[0])
 

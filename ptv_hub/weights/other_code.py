@@ -7,14 +7,21 @@ from collections.abc import Iterator
 
 from ptv_hub.weights.layouts import OFFICIAL
 from ptv_hub.weights.mmaction2 import MMACTION2
-from ptv_hub.weights.native import NATIVE, NATIVE_ATTENTION_EPS
+from ptv_hub.weights.native import NATIVE
 from ptv_hub.weights.official import PYSLOWFAST
 from ptv_hub.weights.opened import OpenedWeights
-from ptv_hub.zoo.builder_specs import MViTSpec
+from ptv_hub.zoo.builder_specs import ATTENTION_EPS, NATIVE_ATTENTION_EPS, MViTSpec
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import known
 
 log = logging.getLogger("ptv_hub")
+
+_EPSILONS = {
+    NATIVE: ("PySlowFast", NATIVE_ATTENTION_EPS),
+    OFFICIAL: ("PyTorchVideo", ATTENTION_EPS),
+    PYSLOWFAST: ("PyTorchVideo", ATTENTION_EPS),
+}
+"""Layout -> whose code reads it, and the epsilon within an MViT's attention there."""
 
 
 def builds_it_so(layout: str, item: Entry) -> bool:
@@ -81,10 +88,11 @@ def notes(models: tuple[str, ...], to: str) -> tuple[str, ...]:
             " which (DETECTION.ENABLE), and whether RoIAlign is aligned (DETECTION.ALIGNED, here"
             f" {flags})",
         )
-    epsilons = {_attention_eps(item) for item in found} - {None, NATIVE_ATTENTION_EPS}
-    if to == NATIVE and epsilons:
+    owner, theirs = _EPSILONS.get(to, ("", None))
+    epsilons = {_attention_eps(item) for item in found} - {None, theirs}
+    if theirs is not None and epsilons:
         return (
-            f"PySlowFast's layer norms within attention have epsilon {NATIVE_ATTENTION_EPS:g}, the"
-            f" model's {epsilons.pop():g}: its logits differ by some 1e-5",
+            f"{owner}'s layer norms within attention have epsilon {theirs:g}, the model's"
+            f" {epsilons.pop():g}: its logits differ by some 1e-5 where that code runs the file",
         )
     return ()

@@ -68,6 +68,12 @@ class EfficientX3DSpec(Record):
 Step = Annotated[int, Field(gt=0, le=64)]
 
 
+ATTENTION_EPS = 1e-5
+"""Of the layer norms within attention in PyTorchVideo's MViT, which takes no other."""
+NATIVE_ATTENTION_EPS = 1e-6
+"""Likewise in PySlowFast's own, whose configs have no key for it."""
+
+
 class MViTSpec(Record):
     """``pytorchvideo.models.vision_transformers``; frames and crop stand in the input spec."""
 
@@ -81,7 +87,7 @@ class MViTSpec(Record):
     """Of the first block's pools of keys and values: frames, height, width."""
     pool_kernel: tuple[Step, Step, Step] | None = (3, 3, 3)
     """Of all pools of queries, keys and values; null for one more than each stride above 1."""
-    attention_norm_eps: Annotated[float, Field(gt=0, le=1e-3)] = 1e-5
+    attention_norm_eps: Annotated[float, Field(gt=0, le=1e-3)] = ATTENTION_EPS
     """Of the layer norms within attention: PyTorchVideo's, or 1e-6 (PySlowFast, torchvision). The
     other layer norms have 1e-6 in each of them."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5

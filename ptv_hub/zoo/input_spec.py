@@ -117,8 +117,9 @@ class Protocol(Record):
     num_clips: Annotated[int, Field(gt=0, le=10_000)]
     num_crops: Annotated[int, Field(gt=0, le=1_000)]
     clip_sampling: Literal["release", "main", "centred"] = "release"
-    """Clip starts as in pytorchvideo 0.1.5 ("release"), at its head since April 2022 ("main"), or
-    in the middle of equal parts, as in MMAction2 ("centred")."""
+    """Clip starts as in pytorchvideo 0.1.5 ("release"), at its head since April 2022 and with
+    PySlowFast's ``DATA.USE_OFFSET_SAMPLING`` ("main"), or in the middle of equal parts, as in
+    MMAction2 ("centred")."""
     activation: Literal["softmax", "sigmoid"]
     """Applied at each position of the head, before the mean over positions."""
     ensemble: Literal["mean", "max"]

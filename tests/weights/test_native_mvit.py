@@ -140,6 +140,10 @@ def test_look_alikes_are_told_by_their_shapes_and_layouts(tmp_path, caplog):
     assert "PySlowFast's layer norms within attention have epsilon 1e-06" in caplog.text
     (told,) = notes(("mvit_base_16x4",), "native")
     assert "epsilon 1e-06, the model's 1e-05" in told
+    for to in ("official", "pyslowfast"):
+        (told,) = notes((OURS[B16],), to)
+        assert "epsilon 1e-05, the model's 1e-06" in told
+        assert notes(("mvit_base_16x4",), to) == notes((OURS[B16],), "native") == ()
     tensors = other.zeros("native", B16)
     torch.save({"model_state": layouts.to_official(tensors)}, tmp_path / "hub.pyth")
     assert [c.name for c in identify(tmp_path / "hub.pyth").candidates] == ["mvit_base_16x4"]

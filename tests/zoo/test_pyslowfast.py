@@ -369,6 +369,8 @@ NATIVE = {
     "x3d_l": "Kinetics/X3D_L",
     "slowfast_16x8_r50_ssv2": "SSv2/SLOWFAST_16x8_R50",
     "slowfast_r50_charades": "Charades/SLOWFAST_8x8_R50",
+    "mvit_base_16x4_native": "Kinetics/MVIT_B_16x4_CONV",
+    "mvit_base_24_32x3_native": "Kinetics/MVIT_B_32x3_CONV",
 }
 
 
@@ -390,9 +392,32 @@ def test_a_native_config_states_the_network_that_its_owner_built(name, theirs):
         "TRAIN.DATASET": theirs.split("/")[0].lower(),
     }
     assert {key: written[key] for key in stated} == stated
-    if known["model"] != "X3D":
+    if known["model"] == "MViT":
+        assert written["MVIT.DEPTH"] == known["depth"]
+    elif known["model"] != "X3D":
         assert written["RESNET.DEPTH"] == known["depth"]
     assert written["DATA.REVERSE_INPUT_CHANNEL"] is (not theirs.startswith("Kinetics"))
+
+
+def test_a_native_transformer_is_that_of_its_owners_config():
+    """Its keys at 287ec007; PySlowFast's own code built it and gave the golden scores exactly."""
+    config = Config(
+        entry=find("mvit_base_16x4_native"), recipe=Recipe(loss="cross_entropy"), paths=Paths()
+    )
+    written = yaml.safe_load(to_native_yaml(config))
+    assert written["MVIT"] == {
+        "PATCH_PADDING": [1, 3, 3],
+        "SEP_POS_EMBED": True,
+        "DIM_MUL": [[1, 2.0], [3, 2.0], [14, 2.0]],
+        "HEAD_MUL": [[1, 2.0], [3, 2.0], [14, 2.0]],
+        "POOL_Q_STRIDE": [[1, 1, 2, 2], [3, 1, 2, 2], [14, 1, 2, 2]],
+        "POOL_KV_STRIDE_ADAPTIVE": [1, 8, 8],
+        "POOL_KVQ_KERNEL": [3, 3, 3],
+    }
+    assert written["DATA"]["USE_OFFSET_SAMPLING"] is True
+    hubs = config.model_copy(update={"entry": find("mvit_base_16x4")})
+    assert "epsilon 1e-06" in to_native_yaml(hubs).splitlines()[0]
+    assert not to_native_yaml(config).startswith("#")
 
 
 @pytest.mark.parametrize("name", ["csn_r101", "r2plus1d_r50", "slowfast_r50_8x8_steplr"])

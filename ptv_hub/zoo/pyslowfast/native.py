@@ -10,11 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 from ptv_hub.errors import ConfigError
-from ptv_hub.zoo.builder_specs import ResNetSpec, SlowFastSpec, X3DSpec
+from ptv_hub.zoo.builder_specs import (
+    NATIVE_ATTENTION_EPS,
+    MViTSpec,
+    ResNetSpec,
+    SlowFastSpec,
+    X3DSpec,
+)
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.pyslowfast.reading import Config
 from ptv_hub.zoo.pyslowfast.table import STAGE_DEPTHS
-from ptv_hub.zoo.pyslowfast.writing import to_values, written
+from ptv_hub.zoo.pyslowfast.writing import beside_the_network, listed, to_values, written
 
 _ARCHS = {
     "c2d": "c2d",
@@ -23,6 +29,7 @@ _ARCHS = {
     "slow": "slow",
     "slowfast": "slowfast",
     "x3d": "x3d",
+    "mvit": "mvit",
 }
 """Builder -> ``MODEL.ARCH`` of PySlowFast's own network; of the others it has none."""
 _LOADERS = {"seconds": "kinetics", "segments": "ssv2", "frames": "charades"}
@@ -36,6 +43,10 @@ def to_native_yaml(config: Config, *, complete: bool = False) -> str:
     """
     item = config.entry
     _require_native(item)
+    if isinstance(item.builder, MViTSpec):
+        values = {**_transformer(item, item.builder), **beside_the_network(config)}
+        text = written({**listed(values), **_loaded(item)}, complete=complete)
+        return _epsilon(item.builder) + text
     # The wrapper's C2D stands in where the wrapper has no such network: the rest is the same.
     if item.builder.name == "c2d_nopool":
         plain = item.builder.model_copy(update={"name": "c2d"})
@@ -62,15 +73,11 @@ def _require_native(item: Entry) -> None:
 
 
 def _own(item: Entry) -> dict[str, Any]:
-    loader = _LOADERS[item.input.sampling.kind]
     builder = item.builder
-    values: dict[str, Any] = {
+    values = {
         "MODEL.ARCH": _ARCHS[builder.name],
         "MODEL.MODEL_NAME": "ResNet",
-        "TRAIN.DATASET": loader,
-        "TEST.DATASET": loader,
-        # Its loaders of frames read them as BGR.
-        "DATA.REVERSE_INPUT_CHANNEL": loader != "kinetics",
+        **_loaded(item),
     }
     if item.head.pooling == "global":
         values["MULTIGRID.SHORT_CYCLE"] = True
@@ -84,3 +91,49 @@ def _own(item: Entry) -> dict[str, Any]:
     assert isinstance(builder, ResNetSpec)
     blocks = [[count] for count in STAGE_DEPTHS[builder.depth]]
     return {**values, "RESNET.NUM_BLOCK_TEMP_KERNEL": blocks}
+
+
+def _loaded(item: Entry) -> dict[str, Any]:
+    """Whose loaders bring the videos, and what these do otherwise than the wrapper's."""
+    loader = _LOADERS[item.input.sampling.kind]
+    return {
+        "TRAIN.DATASET": loader,
+        "TEST.DATASET": loader,
+        # Its loaders of frames read them as BGR.
+        "DATA.REVERSE_INPUT_CHANNEL": loader != "kinetics",
+        # The last clip ends with the video.
+        "DATA.USE_OFFSET_SAMPLING": item.protocol.clip_sampling == "main",
+    }
+
+
+def _epsilon(spec: MViTSpec) -> str:
+    """A comment where PySlowFast, which has no key for it, builds another epsilon."""
+    if spec.attention_norm_eps == NATIVE_ATTENTION_EPS:
+        return ""
+    return (
+        f"# Layer norms within attention get epsilon {NATIVE_ATTENTION_EPS:g}, the model's have\n"
+        f"# {spec.attention_norm_eps:g}, and no key says it: logits differ by some 1e-5.\n"
+    )
+
+
+def _transformer(item: Entry, spec: MViTSpec) -> dict[str, Any]:
+    """An MViT.
+
+    Source: ``configs/Kinetics/MVIT_B_16x4_CONV.yaml``; of a pool without a kernel of its own
+    ``MViT.__init__`` makes one more than each stride, as ``MViTSpec.pool_kernel`` says.
+    """
+    return {
+        "MODEL.MODEL_NAME": "MViT",
+        "MODEL.ARCH": _ARCHS[spec.name],
+        "MODEL.NUM_CLASSES": item.num_classes,
+        "MODEL.DROPOUT_RATE": spec.dropout,
+        "DATA.INPUT_CHANNEL_NUM": [3],
+        "MVIT.DEPTH": spec.depth,
+        "MVIT.PATCH_PADDING": [1, 3, 3],
+        "MVIT.SEP_POS_EMBED": True,
+        "MVIT.DIM_MUL": [[block, 2.0] for block in spec.widening_blocks],
+        "MVIT.HEAD_MUL": [[block, 2.0] for block in spec.widening_blocks],
+        "MVIT.POOL_Q_STRIDE": [[block, 1, 2, 2] for block in spec.widening_blocks],
+        "MVIT.POOL_KV_STRIDE_ADAPTIVE": spec.kv_stride,
+        "MVIT.POOL_KVQ_KERNEL": spec.pool_kernel,
+    }

@@ -90,16 +90,28 @@ def to_values(config: Config) -> dict[str, Any]:
     """PySlowFast's keys with what the config means, all that have an effect here."""
     entry = config.entry
     _require_wrapped(entry)
-    values = {
+    network = {
         **_constants(entry),
         **table.written(table.ENTRY, entry),
         **table.written(table.BUILDERS[entry.builder.name], entry.builder),
+    }
+    return listed({**network, **beside_the_network(config)})
+
+
+def beside_the_network(config: Config) -> dict[str, Any]:
+    """What is written of any model alike: input, protocol, recipe and paths."""
+    entry = config.entry
+    return {
         **table.written(table.INPUT, entry.input),
         **table.written(table.TWO_PATHWAYS if entry.input.slowfast_alpha else (), entry.input),
         **table.written(table.PROTOCOL, entry.protocol),
         **table.written(table.RECIPE, config.recipe),
         **table.written(table.PATHS, config.paths),
     }
+
+
+def listed(values: dict[str, Any]) -> dict[str, Any]:
+    """With lists for tuples, as YAML has them."""
     return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
 
@@ -118,7 +130,8 @@ def _require_wrapped(entry: Entry) -> None:
             where=entry.name,
             expected=f"one of {', '.join(MODEL_NAMES)}",
             found=name,
-            fix="'ptv-hub config NAME --native' is of PySlowFast's own, where it has one",
+            fix="'ptv-hub config NAME --native', without KEY VALUE pairs, is of PySlowFast's own,"
+            " where it has one",
         )
 
 
