@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 import typer
 
 from ptv_hub.cli.loading import load_on
+from ptv_hub.cli.lying import Lying, stage_of, wish_of
 from ptv_hub.cli.options import (
     ADVANCED,
     AllowBroken,
@@ -35,9 +35,7 @@ from ptv_hub.files import ready_folder
 
 if TYPE_CHECKING:
     from ptv_hub.cli.which_model import Asked
-    from ptv_hub.inference.feature_files import FileKind
-    from ptv_hub.inference.features import Features, Wish
-    from ptv_hub.inference.windows import Windows
+    from ptv_hub.inference.features import Features
     from ptv_hub.models.builders import ActionModel
     from ptv_hub.runs.collection import Done
     from ptv_hub.zoo.entry import Entry
@@ -87,12 +85,12 @@ def features(
         ),
     ] = None,
     last: Annotated[
-        Literal["back", "drop", "pad"],
+        Literal["back", "drop", "pad"] | None,
         typer.Option(
-            help="The end: one more window moved back, none, or filled up.",
+            help="The end: one more window moved back, none, or filled up. [default: back]",
             rich_help_panel=ADVANCED,
         ),
-    ] = "back",
+    ] = None,
     consecutive: Annotated[
         bool,
         typer.Option(
@@ -102,9 +100,11 @@ def features(
         ),
     ] = False,
     crops: Annotated[
-        Literal["1", "3"],
-        typer.Option(help="Of a window: the centre, or three.", rich_help_panel=ADVANCED),
-    ] = "1",
+        Literal["1", "3"] | None,
+        typer.Option(
+            help="Of a window: the centre, or three. [default: 1]", rich_help_panel=ADVANCED
+        ),
+    ] = None,
     whole_frame: Annotated[
         bool,
         typer.Option(
@@ -197,13 +197,15 @@ def features(
         return
     if not (words or listed) or out is None:
         raise UsageError("videos and a folder are needed", fix="features NAME VIDEO... -o FOLDER")
-    taken = (*(take or ()), *(("slow", "fast") if pathways else ()), *_stage(stage, maps))
-    lying = _Lying(window, stride, every, fps, last, consecutive, crops, whole_frame)
-    wish, kind = _wish(wanted.to_run, recipe, taken, lying, views, clip_sampling)
+    taken = (*(take or ()), *(("slow", "fast") if pathways else ()), *stage_of(stage, maps))
+    lying = Lying(window, stride, every, fps, last, consecutive, crops, whole_frame)
+    wish, kind = wish_of(wanted.to_run, recipe, taken, lying, views, clip_sampling)
     kind = replace(kind, format=format or kind.format, dtype=dtype or kind.dtype)
     kind.check()
     ready_folder(out)
     going = VideoRun(words, listed)
+    if recipe is None:
+        lying.check_rate(going.videos)
     share = going.share(workers, shard)
     model, digest = _loaded(wanted, device, threads, backend, any_weights)
     work = Extracting(
@@ -224,85 +226,6 @@ def features(
         rows = [[one["file"], " x ".join(map(str, one["shape"])), one["video"]] for one in results]
         print_table(["file", "shape", "video"], rows)
     going.end(out)
-
-
-@dataclass(frozen=True)
-class _Lying:
-    """How windows are to lie, as it was typed."""
-
-    window: str | None
-    stride: str | None
-    every: str | None
-    fps: str | None
-    last: str
-    consecutive: bool
-    crops: str
-    whole_frame: bool
-
-    @property
-    def own_rate(self) -> float | None:
-        """Of folders of frames."""
-        try:
-            return None if self.fps in (None, "source") else float(str(self.fps))
-        except ValueError:
-            raise UsageError("not a rate", expected="a number, or source", found=self.fps) from None
-
-    @property
-    def is_said(self) -> bool:
-        return not (self.window is None and self.stride is None and self.every is None)
-
-    def windows(self) -> Windows | None:
-        """Raises UsageError."""
-        from ptv_hub.inference.windows import asked_windows
-
-        if self.is_said:
-            return asked_windows(
-                *(self.window, self.stride, self.every, self.fps),
-                last=self.last,
-                consecutive=self.consecutive,
-            )
-        if self.consecutive or self.whole_frame or self.crops != "1" or self.last != "back":
-            raise UsageError("this is for windows", fix="--window, --stride or --every")
-        return None
-
-
-def _wish(
-    item: Entry,
-    recipe: str | None,
-    taken: Sequence[str],
-    lying: _Lying,
-    views: str | None,
-    clip_sampling: str | None,
-) -> tuple[Wish, FileKind]:
-    """What is to be taken of which views, and how it is written."""
-    from ptv_hub.inference.feature_files import FileKind
-    from ptv_hub.inference.features import asked_features
-    from ptv_hub.inference.recipes import recipe_of
-
-    if recipe is None:
-        crops = 0 if lying.whole_frame else int(lying.crops)
-        windows = lying.windows()
-        return asked_features(item, taken, windows, crops, views, clip_sampling), FileKind()
-    if lying.is_said or lying.fps or views or taken or lying.whole_frame or lying.consecutive:
-        raise UsageError(
-            "a recipe says all of windows and outputs",
-            where=recipe,
-            fix="leave one out, or write a recipe of your own: docs/features.md",
-        )
-    chosen = recipe_of(recipe)
-    if chosen.model not in (None, item.name):
-        tell(f"the recipe's own model is {chosen.model}, not {item.name}")
-    for difference in chosen.differs:
-        tell(f"not as the owners had it: {difference}")
-    return asked_features(item, chosen.take, chosen.windows, chosen.crops), chosen.kind
-
-
-def _stage(stage: str | None, maps: bool) -> tuple[str, ...]:
-    if stage is None:
-        if maps:
-            raise UsageError("the embedding has no maps", fix="name a stage: --stage stage3")
-        return ()
-    return (f"{stage}:maps" if maps else stage,)
 
 
 def _loaded(

@@ -39,7 +39,8 @@ def recipes(
     if json:
         print_json(one.model_dump(mode="json"))
         return
-    told = [(key, str(value)) for key, value in one.windows.model_dump().items()]
+    told = [("model", one.model or "any")]
+    told += [(key, str(value)) for key, value in one.windows.model_dump().items()]
     told += [("crops", str(one.crops) if one.crops else "none: whole frames")]
     told += [("take", ", ".join(one.take)), ("files", f"{one.format}, {one.dtype}, {one.key}")]
     told += [("source", source) for source in one.sources]

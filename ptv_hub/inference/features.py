@@ -175,6 +175,12 @@ def features(
         if windows is not None:
             raise UsageError("windows are said twice", fix="leave out window, stride and every")
         windows = asked_windows(window, stride, every, fps, last=last, consecutive=consecutive)
+    elif last != "back" or consecutive or (windows is None and crops != 1):
+        raise UsageError(
+            "this is for windows, and none are asked for in these words",
+            found=f"last={last!r}, consecutive={consecutive}, crops={crops}",
+            fix="give window, stride or every",
+        )
     taken = _taken(take, stage, pool)
     wish = asked_features(net.entry, taken, windows, crops, views, clip_sampling)
     own = float(fps) if fps is not None and fps != "source" else None

@@ -11,6 +11,10 @@ import typer
 from ptv_hub.cli.videos import VideoRun
 from ptv_hub.errors import UsageError
 from ptv_hub.runs.collection import FAILURES
+from tests import ROOT
+from tests.command import ptv_hub
+
+SHORT = ROOT / "tests" / "data" / "golden" / "videos" / "short_15fps_1s.mp4"
 
 
 @pytest.mark.parametrize(
@@ -48,3 +52,20 @@ def test_lists_come_from_a_file_or_standard_input(monkeypatch, tmp_path):
         assert [one.stem for one in going.videos] == ["a b", "#c"]
     with pytest.raises(UsageError, match="cannot be read"):
         VideoRun([], tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--recipe ego4d --last back", "a recipe says all"),
+        ("--recipe ego4d --crops 3", "a recipe says all"),
+        ("--recipe ego4d --clip-sampling main", "a recipe says all"),
+        ("--every 2s --crops 3 --whole-frame", "crops, or whole frames"),
+        ("--fps 15", "for windows"),
+        ("--last drop", "for windows"),
+    ],
+)
+def test_nothing_that_was_typed_of_windows_is_passed_over(tmp_path, words, told):
+    ran = ptv_hub("features", "x3d_xs", SHORT, "-o", tmp_path / "out", *words.split())
+    assert ran.code == 2
+    assert told in ran.err
