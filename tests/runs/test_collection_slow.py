@@ -19,6 +19,7 @@ import av
 import numpy as np
 import pytest
 
+from ptv_hub.errors import UsageError
 from ptv_hub.runs.collection import FAILURES
 from ptv_hub.runs.ledger import FOLDER, Ledger
 from tests import ROOT
@@ -59,57 +60,118 @@ def arrays(out: Path) -> dict[str, bytes]:
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*.npy"))}
 
 
-def test_twenty_kills_lose_nothing_and_change_nothing(tmp_path, drawn):
-    folder, out, whole = tmp_path / "videos", tmp_path / "out", tmp_path / "whole"
-    rng = random.Random(11)
+def how_many(out: Path) -> int:
+    return sum(1 for _ in out.rglob("*.npy"))
+
+
+def family(process: int) -> list[int]:
+    """A process and all below it: torchrun gives each rank a session of its own, so that killing
+    a group would leave the ranks at work."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(path.parent.name))
+    found = [process]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
+def killed(process: subprocess.Popen, *, whole: bool) -> bool:
+    """Whether it was at work; nobody is when this returns. ``whole``: all of it at one moment, or
+    the first process alone, and the others have to notice."""
+    working, all_of_it = process.poll() is None, family(process.pid)
+    for one in all_of_it if whole else all_of_it[:1]:
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+    process.wait()
+    limit = time.monotonic() + 120
+    while any(alive(one) for one in all_of_it):
+        assert time.monotonic() < limit, "somebody still works for a killed run"
+        time.sleep(0.1)
+    return working
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(process: subprocess.Popen, out: Path, count: int) -> None:
+    """Until so many videos are done, or it has ended."""
+    limit = time.monotonic() + 600
+    while process.poll() is None and how_many(out) < count:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def draw_collection(folder: Path, rng: random.Random) -> None:
+    """Many of the videos have the name of another one, in another folder or beside it."""
     broken = set(rng.sample(range(VIDEOS), BROKEN))
     for number in range(VIDEOS):
-        path = folder / f"{number % 7}" / f"v{number // 7}.mp4"
+        path = folder / f"{number % 7}" / f"v{number // 7 % 40}.{('mp4', 'avi')[number // 280]}"
         path.parent.mkdir(parents=True, exist_ok=True)
         if number in broken:
             path.write_bytes(b"broken" * number)
         else:
             draw_video(path, 20 + number % 30, (64, 48), number)
-    weights = drawn("x3d_xs", training=False)
-    words = ("features", "x3d_xs", folder, "--weights", weights, "--window", 16, "--stride", 8)
+
+
+def test_twenty_kills_lose_nothing_and_change_nothing(tmp_path):
+    """``-s`` shows each moment: how many ranks and workers, and how many videos were done."""
+    folder, out, whole = tmp_path / "videos", tmp_path / "out", tmp_path / "whole"
+    rng = random.Random(11)
+    draw_collection(folder, rng)
+    words = ("features", "motion_x3d", folder, "--window", 16, "--stride", 8, "--format", "npy")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
     def start(out: Path, ranks: int, workers: int) -> subprocess.Popen:
         return subprocess.Popen(
-            command(ranks, *words, "-o", out, "--format", "npy", "--workers", workers),
+            command(ranks, *words, "-o", out, "--workers", workers),
             cwd=ROOT,
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
         )
 
     assert start(whole, 1, 0).wait() == 1  # some could not be done
     expected = arrays(whole)
     assert len(expected) == VIDEOS - BROKEN
-    for _ in range(MOMENTS):
-        before = len(arrays(out)) if out.exists() else 0
-        process = start(out, rng.choice([1, 2, 3]), rng.choice([0, 1, 2]))
-        limit = time.monotonic() + 300
-        while process.poll() is None and (len(arrays(out)) if out.exists() else 0) <= before:
-            assert time.monotonic() < limit
-            time.sleep(0.05)
-        time.sleep(rng.random())
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    assert start(out, 2, 1).wait(timeout=1800) == 1
+    out.mkdir()
+    at_work = 0
+    for moment in range(MOMENTS):
+        ranks, workers, more = rng.choice([1, 2, 3]), rng.choice([0, 1, 2, 3]), rng.randrange(16)
+        process = start(out, ranks, workers)
+        if more:
+            wait_for(process, out, how_many(out) + more)
+            time.sleep(rng.random() / 20)
+        else:  # before it has begun, or where it begins
+            time.sleep(rng.random() * 10)
+        was = killed(process, whole=bool(rng.randrange(4)))
+        at_work += was
+        print(f"{moment + 1}: {ranks} ranks, {workers} workers, {how_many(out)} done, killed {was}")
+    assert at_work == MOMENTS
+    assert how_many(out) < VIDEOS - BROKEN
+    assert start(out, 3, 2).wait(timeout=1800) == 1
     assert arrays(out) == expected
     with open(out / FAILURES, newline="") as file:
         assert len(list(csv.DictReader(file))) == BROKEN
+    assert times_done(out) == dict.fromkeys((name[:-4] for name in expected), 1)
+
+
+def times_done(out: Path) -> dict[str, int]:
     done: dict[str, int] = {}
     for path in (out / FOLDER).glob("*.sqlite"):
         with Ledger(path, new=False) as ledger:
+            if ledger.is_new:
+                continue  # killed before its first word
             for entry in ledger.entries():
                 if entry.reason is None:
                     done[entry.name] = done.get(entry.name, 0) + 1
-    assert len(done) == VIDEOS - BROKEN
-    assert set(done.values()) == {1}
+    return done
 
 
 MEMORY = """
@@ -156,7 +218,14 @@ def test_a_ray_cluster_of_two_workers(tmp_path, drawn):
     ray.init(num_cpus=2, include_dashboard=False, runtime_env=environment)
     try:
         options = {"window": "32", "stride": "16"}
-        rows = extract("x3d_xs", [str(folder)], str(tmp_path / "out"), options, weights=weights)
+        asked = ("x3d_xs", [str(folder)], str(tmp_path / "out"))
+        rows = extract(*asked, options, weights=weights)
+        with pytest.raises(UsageError, match="other settings"):
+            extract(*asked, {**options, "stride": "8"}, weights=weights)
+        made = {row["file"]: os.stat(row["file"]).st_mtime_ns for row in rows if row["file"]}
+        again = extract(*asked, options, weights=weights)
+        assert sorted(again, key=str) == sorted(rows, key=str)
+        assert {name: os.stat(name).st_mtime_ns for name in made} == made
     finally:
         ray.shutdown()
     assert len(rows) == 5
