@@ -124,7 +124,7 @@ test-int8: $(BIN)/.dev
 	  tests/engines/test_agreement.py tests/engines/test_int8.py tests/datasets/test_calibration.py
 
 # Ray Data brings much that nothing else here needs: it has an environment of its own.
-test-ray: $(BIN)/.dev
+test-ray:
 	@test -x $(VENV)-ray/bin/python || $(PYTHON) -m venv $(VENV)-ray
 	@$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,ray]'
 	RAY_USAGE_STATS_ENABLED=0 $(VENV)-ray/bin/python -m pytest -m slow -k ray tests/runs

@@ -4,13 +4,16 @@
 
 An actor holds a model and takes a video at a time; Ray Data shares the videos out, over as many
 machines as the cluster has (all have to see the videos and the output folder). A file a video is
-written beside the rows that come back; one that is there is not made again. Ray sends no usage
-statistics: they are switched off below, before it is imported.
+written beside the rows that come back; one that is there is not made again, and other settings in
+the same folder are refused. (A video that was replaced under its name is not noticed: the command
+``ptv-hub features`` keeps a journal, and does.) Ray sends no usage statistics: they are switched
+off below, before it is imported.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -64,11 +67,16 @@ def extract(
     weights: str | None = None,
     actors: int = 2,
 ) -> list[dict[str, Any]]:
-    """A row for each video: ``video``, ``file``, ``rows`` and ``error``."""
+    """A row for each video: ``video``, ``file``, ``rows`` and ``error``.
+
+    Raises:
+        UsageError: the folder holds what other settings gave.
+    """
     import ray
 
     from ptv_hub.inference.finding import find, named
 
+    keep_settings(Path(out), {"model": name, "weights": _content(weights), **options})
     videos = named([one for word in words for one in find(word)])
     listed = [
         {"video": one.source, "name": key}
@@ -83,6 +91,31 @@ def extract(
         num_cpus=1,
     )
     return [dict(row) for row in found.take_all()]
+
+
+def keep_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Write them into a new folder; of one that is there they have to be the same."""
+    from ptv_hub.errors import UsageError
+    from ptv_hub.files import ready_folder, write_text
+
+    path, told = out / "_settings.json", json.dumps(settings, sort_keys=True)
+    ready_folder(out)
+    if not path.exists():
+        write_text(path, told)
+    elif path.read_text() != told:
+        raise UsageError(
+            "the folder holds what other settings gave",
+            where=out,
+            expected=path.read_text(),
+            found=told,
+            fix="give the same again to go on, or another folder",
+        )
+
+
+def _content(weights: str | None) -> str | None:
+    from ptv_hub.files import sha256_of
+
+    return None if weights is None else sha256_of(weights)
 
 
 def main() -> None:

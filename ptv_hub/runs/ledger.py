@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from ptv_hub.runs.database import Database
 
 FOLDER = "_journal"
 """Below the output: what begins with an underscore, readers of data sets leave out."""
+_TOLD = 6
+"""Settings that differ, at most, that an error names."""
 _TABLES = """
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE sessions (number INTEGER PRIMARY KEY, started TEXT NOT NULL, facts TEXT NOT NULL);
@@ -123,13 +125,24 @@ def known(out: Path, settings: Mapping[str, Any]) -> dict[str, Entry]:
 
 
 def _same(mine: Mapping[str, Any], theirs: Mapping[str, Any], where: Path) -> None:
-    mine = json.loads(json.dumps(dict(mine)))
-    names = [name for name in {**theirs, **mine} if mine.get(name) != theirs.get(name)]
+    ours, others = dict(_leaves(json.loads(json.dumps(dict(mine))))), dict(_leaves(theirs))
+    names = [name for name in {**others, **ours} if ours.get(name) != others.get(name)]
     if names:
+        told = names[:_TOLD]
+        more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
         raise EvaluationError(
-            f"the folder holds what other settings gave; different are: {', '.join(names)}",
+            f"the folder holds what other settings gave; different are: {', '.join(told)}{more}",
             where=where,
-            expected=", ".join(f"{name} {str(theirs.get(name))[:40]}" for name in names),
-            found=", ".join(f"{name} {str(mine.get(name))[:40]}" for name in names),
+            expected=", ".join(f"{name} {str(others.get(name))[:40]}" for name in told),
+            found=", ".join(f"{name} {str(ours.get(name))[:40]}" for name in told),
             fix="give the same again to go on, or another folder",
         )
+
+
+def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Name, with those of what it lies in, and value."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value

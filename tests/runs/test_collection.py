@@ -123,7 +123,7 @@ def test_other_settings_are_refused(videos, tmp_path):
     out = tmp_path / "out"
     go(videos, out)
     for changed, word in (
-        ({"window": "2s"}, "views"),
+        ({"window": "2s"}, r"views.windows.window\n"),
         ({"allow_broken": True}, "allow_broken"),
         ({"kind": FileKind("npz")}, "files"),
         ({"batch_views": 3}, "batch_views"),
