@@ -55,7 +55,8 @@ def _stage(entry: Entry, name: str) -> Stage:
     try:
         return find_stage(entry, name.removesuffix(MAPS))
     except UnknownName as error:
-        known = (EMBEDDING, *PATHWAYS, *SCORES, *error.known)
+        pathways = PATHWAYS if entry.input.num_pathways > 1 else ()
+        known = (EMBEDDING, *pathways, *SCORES, *error.known)
         raise UnknownName("output", name, known, see=f"there are: {', '.join(known)}") from error
 
 

@@ -26,7 +26,7 @@ from ptv_hub.datasets.decoding import End, Failure, Message, Reading, Views, dec
 from ptv_hub.datasets.listing import Item
 from ptv_hub.errors import EvaluationError, PtvHubError
 
-AHEAD_BYTES = 1 << 30
+AHEAD_BYTES = 1 << 29
 """How far one worker may be ahead of the model."""
 _SHARED_MEMORY = Path("/dev/shm")
 
