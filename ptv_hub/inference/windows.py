@@ -163,7 +163,8 @@ def plan_windows(
     length, stride = _lengths(spec, windows, line.rate, own=isinstance(line, OwnTimes))
     choose, pad = _CHOICES[windows.choice], windows.last in ("pad", "whole")
     clips, held = [], 0
-    for index, start in enumerate(spans_of(line.end, length, stride, windows.last)):
+    starts = spans_of(line.end, _unrounded(spec, length), stride, windows.last)
+    for index, start in enumerate(starts):
         places, alone = line.places(start, start + length, pad=pad)
         held += alone
         taken = choose(places, spec, line)
@@ -223,8 +224,16 @@ def _lengths(
     spec: InputSpec, windows: Windows, rate: Fraction, *, own: bool
 ) -> tuple[Fraction, Fraction]:
     length = _length(spec, windows, rate, own=own)
-    stride = length if windows.stride is None else parse_length(windows.stride).time(rate)
-    return length, stride
+    if windows.stride is None:
+        return length, _unrounded(spec, length)
+    return length, parse_length(windows.stride).time(rate)
+
+
+def _unrounded(spec: InputSpec, length: Fraction) -> Fraction:
+    """A length without the rounding that the published clip's has: where windows begin it would
+    add up, and one that is moved back to end with the video would lose its first frame."""
+    published = None if spec.clip_seconds is None else Fraction(spec.clip_seconds)
+    return length.limit_denominator(10_000) if length == published else length
 
 
 def _length(spec: InputSpec, windows: Windows, rate: Fraction, *, own: bool) -> Fraction:

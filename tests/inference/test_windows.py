@@ -156,6 +156,18 @@ def test_a_window_as_long_as_the_published_clip_is_the_published_clip(item, rate
         assert (first.start, float(first.end)) == (0, pytest.approx(float(published.end)))
 
 
+@pytest.mark.parametrize("name", ["x3d_xs", "x3d_m", "slowfast_r50", "csn_r101"])
+def test_the_rounding_of_the_published_clips_length_moves_no_window(name):
+    """48/30 as a float is more, and 80/30 less, than it is."""
+    spec = entry(name).input
+    frames = round(spec.clip_seconds * 30)
+    starts = [0, frames, 2 * frames, 2 * frames + 10]  # the last one is moved back
+    for asked in (Windows(), Windows(window=str(frames))):
+        plan = plan_windows(at_30(3 * frames + 10), spec, asked)
+        assert [clip.frames[0] for clip in plan.clips] == starts
+        assert plan.clips[-1].frames[-1] == 3 * frames + 9
+
+
 def test_consecutive_frames_and_the_videos_own_by_number():
     stamps = Timestamps.regular(100, Fraction(30000, 1001))
     asked = Windows(window="40", stride="1s", fps="source", choice="consecutive", last="drop")
