@@ -19,7 +19,7 @@ from ptv_hub.zoo.manifest import (
 from tests import DATA
 
 ROWS = json.loads((DATA / "zoo_rows.json").read_text())
-SERVED = {"pyslowfast_native": 19, "mmaction2": 20, "torchvision": 0}
+SERVED = {"pyslowfast_native": 19, "mmaction2": 20, "torchvision": 0, "pytorchvideo": 6}
 
 
 @pytest.mark.parametrize("zoo", SERVED)
