@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
 import re
 import shlex
 import subprocess
@@ -51,15 +54,53 @@ def test_the_reference_has_every_public_function():
         assert re.search(rf"^::: ptv_hub\.[\w.]+\.{name}$", page, re.MULTILINE), name
 
 
+def blocks(*languages: str) -> list[tuple[Path, str]]:
+    """The page and the text of each block of code in these languages; of none is ``""``."""
+    fence = re.compile(r"^ *```([\w-]*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+    return [
+        (page, text)
+        for page in PAGES
+        for language, text in fence.findall(page.read_text(encoding="utf-8"))
+        if language in languages
+    ]
+
+
+def calls() -> list[tuple[str, str]]:
+    """Page and text of each Python block, named by its first line."""
+    return [(page.name, text) for page, text in blocks("python")]
+
+
+@pytest.mark.parametrize(("page", "text"), calls(), ids=lambda text: text.split("\n")[0][:40])
+def test_documented_python_names_what_there_is(page, text):
+    """What is imported exists, and the package's own functions take what they are called with."""
+    tree = ast.parse(text)
+    known: dict[str, object] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ptv_hub"):
+            room = importlib.import_module(node.module or "")
+            for name in node.names:
+                known[name.asname or name.name] = getattr(room, name.name)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in known:
+                called = known[name]
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="ptv_hub"), attr=name)):
+                called = getattr(ptv_hub, name)
+            case _:
+                continue
+        if not any(isinstance(word, ast.Starred) for word in node.args):
+            given = {word.arg: None for word in node.keywords if word.arg}
+            inspect.signature(called).bind(*node.args, **given)
+
+
 def commands() -> list[tuple[str, str]]:
-    """Every ``ptv-hub`` command line in a shell block of the docs, continuation lines joined."""
+    """Every ``ptv-hub`` command line in a block of the docs, continuation lines joined."""
     found = []
-    for page in PAGES:
-        for block in re.findall(r"```(?:bash|sh|console)\n(.*?)```", page.read_text(), re.DOTALL):
-            for line in block.replace("\\\n", " ").splitlines():
-                line = line.split(" #")[0].strip().removeprefix("$ ")
-                if re.match(r"(\w+=\S+ )*ptv-hub ", line):
-                    found.append((page.name, line))
+    for page, block in blocks("bash", "sh", "console", ""):
+        for line in block.replace("\\\n", " ").splitlines():
+            line = line.split(" #")[0].strip().removeprefix("$ ")
+            if re.match(r"(\w+=\S+ )*ptv-hub ", line):
+                found.append((page.name, line))
     return found
 
 

@@ -61,6 +61,9 @@ def test_what_is_too_little_is_said(tmp_path):
     assert "2 (nothing)" in notes
     assert "1 class folders hold no video: nothing" in notes
     assert "only 4 videos are watched" in notes
+    for seed in range(8):  # of each class its part, whatever is drawn
+        seen = read_source(item, tmp_path, num_classes="auto", holdout=0.2, seed=seed)
+        assert Counter(i.labels[0] for i in seen.val) == {0: 2, 1: 2}
     full = [Item(f"{c}/{n}", "", (c,)) for c in range(2) for n in range(30)]
     two = item.model_copy(update={"num_classes": 2, "labels": ()})
     assert shortfalls(two, full, full[:30], ()) == []
