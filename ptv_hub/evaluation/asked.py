@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ptv_hub.datasets.listing import Item, Listing
+from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import UsageError, WrongInput
 from ptv_hub.evaluation.scoring import Scored
 from ptv_hub.inference.predict import protocol_for, ready_model
@@ -54,16 +55,33 @@ def entry_of(model: object) -> Entry:
     return entry
 
 
-def wanted_listing(items: Listing | Iterable[Item | tuple[Any, Any]]) -> Listing:
+Items = Listing | Iterable[Item | tuple[Any, Any]] | str | os.PathLike[str]
+
+
+def wanted_listing(items: Items, entry: Entry) -> Listing:
+    """Raises DataError, UsageError: videos without labels, or that are not to be read as such."""
     if isinstance(items, Listing):
         return items
+    if isinstance(items, (str, os.PathLike)):
+        return read_listing(entry, items)
     return Listing("", tuple(_item(item) for item in items), ())
 
 
 def _item(item: Item | tuple[Any, Any]) -> Item:
     if isinstance(item, Item):
         return item
-    video, labels = item
-    indices = (labels,) if np.ndim(labels) == 0 else labels
-    path = os.fspath(video)
-    return Item(path, path, tuple(sorted(int(index) for index in indices)))
+    try:
+        if isinstance(item, (str, os.PathLike)):
+            raise ValueError
+        video, labels = item
+        path = os.fspath(video)
+        indices = (labels,) if np.ndim(labels) == 0 else labels
+        return Item(path, path, tuple(sorted(int(index) for index in indices)))
+    except (TypeError, ValueError):
+        raise UsageError(
+            "an evaluation is of videos whose labels are known",
+            expected="pairs of a path and a label (an index, or several), a listing, or the path "
+            "of a list or folder",
+            found=repr(item)[:200],
+            fix="ptv_hub.predict says what happens in videos without labels",
+        ) from None

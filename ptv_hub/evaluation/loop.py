@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from ptv_hub.datasets.decoding import End, Failure
 from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.engines.optimized import DTYPES, INT8
 from ptv_hub.errors import EvaluationError, UsageError
-from ptv_hub.evaluation.asked import entry_of, wanted_listing, wanted_model, wanted_protocol
+from ptv_hub.evaluation.asked import Items, entry_of, wanted_listing, wanted_model, wanted_protocol
 from ptv_hub.evaluation.collected import Collected, collect, write_scores
 from ptv_hub.evaluation.doubts import doubts
 from ptv_hub.evaluation.result import EvalResult
@@ -41,7 +41,7 @@ log = logging.getLogger("ptv_hub")
 
 def evaluate(
     model: Scored | Entry | str | os.PathLike[str],
-    items: Listing | Iterable[Item | tuple[Any, Any]],
+    items: Items,
     protocol: Protocol | None = None,
     *,
     views: str | Sequence[int] | None = None,
@@ -63,8 +63,8 @@ def evaluate(
         model: a loaded model, or what ``load`` takes, with ``weights``, ``any_weights`` and
             ``device`` as for ``predict``; of another callable with an ``entry`` the output is
             taken for scores.
-        items: a listing of ``ptv_hub.datasets.read``, or pairs of a video (a path) and its label
-            (an index, or several).
+        items: a listing of ``datasets.reading.read_listing``, the path that it takes, or pairs of
+            a video (a path) and its label (an index, or several).
         protocol: the entry's if not given; ``views`` are its clips x crops alone.
         out: a folder for the journal and the results. The same call goes on where one was
             interrupted. Without it nothing is kept.
@@ -94,7 +94,7 @@ def evaluate(
     entry = entry_of(net)
     _require_whole_videos(entry)
     protocol = wanted_protocol(entry, protocol, views)
-    listing = wanted_listing(items).checked(entry)
+    listing = wanted_listing(items, entry).checked(entry)
     _check_choices(net, dtype, workers, batch_views)
     if preprocess not in ("host", "device"):
         raise UsageError("no such place", expected="host, device", found=repr(preprocess))

@@ -241,6 +241,18 @@ def test_without_out_nothing_is_written(tmp_path, monkeypatch):
     assert set(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("items", [["a.mp4", "b.mp4"], ["ab"], [("a.mp4", "left")], [3]])
+def test_videos_without_labels_are_refused_in_words(items):
+    with pytest.raises(UsageError, match="labels are known"):
+        evaluate(ColourModel(), items)
+
+
+def test_a_path_is_the_list_or_folder_that_lies_there(tmp_path):
+    (tmp_path / "list.csv").write_text(f"{VIDEOS / 'ntsc_6s.mkv'} 5\n")
+    found = evaluate(ColourModel(), tmp_path / "list.csv", FAST)
+    assert found.counts.scored == 1
+
+
 def test_several_labels_as_plain_objects():
     model = ColourModel("slow_r50_charades")
     protocol = protocol_for(model.entry, "2x1")
