@@ -19,6 +19,7 @@ from torch import Tensor
 from ptv_hub.errors import UnknownName, WrongInput
 from ptv_hub.inference.crops import crop_offsets, scaled_size
 from ptv_hub.inference.views import segment_indices, uniform_indices
+from ptv_hub.models.builders import slow_frames, taken
 from ptv_hub.weights.named import entry_of
 from ptv_hub.zoo.input_spec import InputSpec, SegmentSampling
 
@@ -206,8 +207,5 @@ def pack(view: Tensor, spec: InputSpec) -> ModelInput:
     """A view (..., T, S, S) as the model takes it: itself, or [slow, fast] of two pathways."""
     if spec.slowfast_alpha is None:
         return view
-    frames, alpha = view.shape[-3], spec.slowfast_alpha
-    nearest = spec.slow_frames == "nearest"
-    places = range(0, frames, alpha) if nearest else uniform_indices(frames, frames // alpha)
-    slow = torch.tensor(tuple(places), device=view.device)
-    return [view.index_select(view.dim() - 3, slow), view]
+    frames = slow_frames(view.shape[-3], spec.slowfast_alpha, spec.slow_frames)
+    return [taken(view, frames), view]
