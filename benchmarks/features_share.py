@@ -62,7 +62,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         "windows": sum(one.rows for one in counted),
         "seconds": seconds,
         "windows/s": sum(one.rows for one in counted) / seconds,
-        "model": sum(one.model_seconds for one in counted) / seconds,
+        "in the model": sum(one.model_seconds for one in counted) / seconds,
         "decoding": sum(one.decode_seconds for one in counted) / seconds,
     }
 
