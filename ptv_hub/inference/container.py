@@ -67,7 +67,7 @@ class EncodedVideo(Video):
             packets = [
                 (p.pts, p.is_keyframe, p.is_discard) for p in self._packets(container, stream)
             ]
-            whole = None if container.duration is None else container.duration / av.time_base
+            whole = _whole(container, start * (base or 0))
         if not packets:
             raise VideoError("the video has no frame", where=self.name)
         shown = [pts for pts, _, _ in packets]
@@ -271,6 +271,17 @@ class EncodedVideo(Video):
             raise VideoError(
                 "the file cannot be read as a video", where=self.name, found=plain(error)
             ) from error
+
+
+def _whole(container: InputContainer, begin: Fraction | int) -> float | None:
+    """Seconds from a stream's ``begin`` to the end that its container states, if it does.
+
+    Matroska and WebM state when the end is, as FFmpeg writes them, and others how long it takes.
+    """
+    if container.duration is None:
+        return None
+    from_zero = "matroska" in container.format.name
+    return container.duration / av.time_base - (float(begin) if from_zero else 0.0)
 
 
 def _colours(codec: VideoCodecContext) -> tuple[int, int, int]:

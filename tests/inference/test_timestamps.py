@@ -89,6 +89,7 @@ def test_a_stream_that_does_not_start_at_zero_keeps_its_length(tmp_path, start, 
         assert len(times.pts) == 100
         assert float(times.duration) == pytest.approx(4.0, abs=0.06)
         assert times.seconds[0] == pytest.approx(0, abs=0.05)
+        assert video.notes == ()
         plan = plan_views(times, item.input, item.protocol)
     assert plan.notes == ()
     seen = plan.frames
