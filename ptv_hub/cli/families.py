@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable
 from typing import Any, get_args, get_origin
 
@@ -33,6 +35,13 @@ def panel_of(command: str) -> str | None:
     return next((panel for panel, names in PANELS.items() if command in names), None)
 
 
+def apart(help_text: str) -> tuple[str, list[str]]:
+    """What a command's help says, and the command lines under its "Example:" or "Examples:"."""
+    said, *below = re.split(r"^Examples?:$", inspect.cleandoc(help_text), flags=re.MULTILINE)
+    joined = "".join(below).replace("\\\n", " ")
+    return said.rstrip(), [" ".join(line.split()) for line in joined.splitlines() if line.strip()]
+
+
 class Family(typer.Typer):
     """Commands whose help looks as all do."""
 
@@ -54,6 +63,22 @@ class Family(typer.Typer):
 class _Command(TyperCommand):
     def get_params(self, ctx: Any) -> Any:
         return _plain(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """As typer writes it, with the examples in a panel, each a line as it is typed."""
+        whole = self.help
+        self.help, lines = apart(whole or "")
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.help = whole
+        if lines:
+            from rich import print as show
+            from rich.panel import Panel
+            from rich.text import Text
+
+            shown = Text("\n".join(lines))
+            show(Panel(shown, title="Examples", title_align="left", border_style="dim"))
 
 
 class _Group(TyperGroup):

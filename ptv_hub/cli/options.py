@@ -25,7 +25,7 @@ Names = Annotated[
 ]
 All = Annotated[bool, typer.Option("--all", help="Every model of the manifests.")]
 Demo = Annotated[
-    bool, typer.Option("--demo", help="Show the demonstration model, too: trained on drawn data.")
+    bool, typer.Option("--demo", help="The demonstration model, too: trained on drawn data.")
 ]
 ConfigFile = Annotated[
     Path | None,
@@ -170,7 +170,7 @@ DatasetName = Annotated[
     str, typer.Argument(help="A model's name, or a data set's: kinetics400, ssv2, charades.")
 ]
 Data = Annotated[Path, typer.Option(help=DATA)]
-OptionalData = Annotated[Path | None, typer.Option(help=DATA)]
+OptionalData = Annotated[Path | None, typer.Option(help=f"{DATA} Of motion_x3d: drawn.")]
 Videos = Annotated[
     Path | None, typer.Option(help="Folder below which the videos or frame folders lie.")
 ]

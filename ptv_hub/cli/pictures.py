@@ -76,7 +76,7 @@ class Pictures:
             source,
             self.annotate,
             stride=self.stride,
-            top_k=self.top_k or 5,
+            top_k=self.top_k,
             threshold=self.threshold,
             fps=self._rate(source),
             allow_broken=self.allow_broken,

@@ -246,7 +246,9 @@ def site(
     The pages need nothing but themselves: open index.html, or put the folder on any server.
     Parameters and FLOPs are counted anew for it; what does not hold is said.
 
-    Example:
+    Examples:
+
+        ptv-hub site -o site
 
         ptv-hub --manifest mine.json site -o site
     """

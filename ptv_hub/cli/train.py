@@ -63,7 +63,9 @@ def finetune(
     ),
     epochs: Annotated[int | None, typer.Option(help="10 if not given.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="8 if not given.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate; 0.01.")] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Highest learning rate; 0.01 if not given.")
+    ] = None,
     crop: Annotated[
         int | None,
         typer.Option(help="Side of crops in training and tests, pixels.", rich_help_panel=ADVANCED),
@@ -80,7 +82,12 @@ def finetune(
         typer.Option("--freeze-bn", help="Keep batch-norm statistics.", rich_help_panel=ADVANCED),
     ] = False,
     mixed_precision: Annotated[
-        bool, typer.Option("--mixed-precision", rich_help_panel=ADVANCED)
+        bool,
+        typer.Option(
+            "--mixed-precision",
+            help="fp16 on CUDA, bf16 elsewhere; weights stay fp32.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = False,
     workers: Annotated[
         int | None, typer.Option(help="Decoding processes.", rich_help_panel=ADVANCED)

@@ -43,7 +43,10 @@ def verify(
         bool, typer.Option("--record", help="Keep the outputs, to compare with the next time.")
     ] = False,
     data: Annotated[
-        Path | None, typer.Option(help="Measure the accuracy: folder of the annotation files.")
+        Path | None,
+        typer.Option(
+            help="Measure the accuracy: folder of the annotation files; of motion_x3d: drawn."
+        ),
     ] = None,
     videos: Videos = None,
     out: Annotated[
@@ -68,6 +71,8 @@ def verify(
         ptv-hub verify run/best.pyth
 
         ptv-hub verify --all --spec
+
+        ptv-hub verify motion_x3d --data drawn
     """
     one = name is not None or config is not None
     _check_usage(one, weights=weights, spec=spec, all_=all_, record=record)

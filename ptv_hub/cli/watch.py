@@ -44,10 +44,13 @@ def watch(
         str | None,
         typer.Option(help="From a window's start to the next: 16, or 0.5s. [default: half of it]"),
     ] = None,
-    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Classes to show.")] = 3,
+    top_k: Annotated[
+        int | None,
+        typer.Option("--top-k", "-k", min=1, help="Classes to show. [default: 3]"),
+    ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Only classes with this score or more."),
+        typer.Option(min=0, max=1, help="Only classes with this score or more, however many."),
     ] = None,
     realtime: Annotated[
         bool,
@@ -99,7 +102,8 @@ def watch(
     model = load_on(machine, wanted.to_run, wanted.weights, any_weights=any_weights)
     how = Following(realtime=realtime, retries=retries, say=tell)
     before = signal.signal(signal.SIGTERM, _interrupt)
-    watching = Watching(model, origin, Wanted(windows, top_k, threshold), how)
+    count = top_k or (3 if threshold is None else None)
+    watching = Watching(model, origin, Wanted(windows, count, threshold), how)
     try:
         with watching:
             for one in watching:

@@ -31,7 +31,8 @@ def convert(
         ),
     ] = None,
     keep_training: Annotated[
-        bool, typer.Option(help="Carry epoch, optimizer state and config over.")
+        bool,
+        typer.Option("--keep-training", help="Carry epoch, optimizer state and config over."),
     ] = False,
     overwrite: Overwrite = False,
     json: Json = False,

@@ -58,7 +58,7 @@ def annotate(
     *,
     window: object = None,
     stride: object = None,
-    top_k: int = 5,
+    top_k: int | None = None,
     threshold: float | None = None,
     weights: str | os.PathLike[str] | None = None,
     any_weights: bool = False,
@@ -80,7 +80,7 @@ def annotate(
         window: length, in frames (32) or seconds ("2s"); the published clip's if not given, and
             four seconds for a model that sees whole videos in one clip.
         stride: from one window's start to the next; half of the window if not given.
-        top_k, threshold: as for ``predict``.
+        top_k, threshold: as for ``predict``; over a frame stand as many as half of it holds.
         weights, any_weights, fps, allow_broken, batch_views, device: as for ``predict``.
         overwrite: replace a file that is there.
 
@@ -90,7 +90,7 @@ def annotate(
         WriteError: the file cannot be written, or is there.
     """
     path = Path(out)
-    if top_k < 1:
+    if top_k is not None and top_k < 1:
         raise UsageError("no classes asked for", expected="top_k of 1 or more", found=top_k)
     sources = [video] if isinstance(video, (str, os.PathLike)) else []
     ready_to_annotate(path, overwrite, sources)
@@ -98,10 +98,12 @@ def annotate(
     wanted = Wanted(sliding_windows(net.entry.input, window, stride), top_k, threshold)
     with open_video(video, fps=fps, allow_broken=allow_broken) as opened:
         seen, notes = slide(net, opened, wanted, batch_views)
-        write = _write_gif if path.suffix.lower() == ".gif" else _write_video
+        gif = path.suffix.lower() == ".gif"
+        drawing = _Drawing(opened, seen, _GIF_WIDTH if gif else None, every=threshold is not None)
+        write = _write_gif if gif else _write_video
         try:
             with atomic_write(path) as temporary:
-                frames, differs = write(temporary, opened, seen)
+                frames, differs = write(temporary, opened, drawing)
         except av.error.FFmpegError as error:  # of a frame that cannot be read it is a VideoError
             raise WriteError(
                 "the annotated video could not be written", where=path, found=plain(error)
@@ -129,8 +131,11 @@ def ready_to_annotate(
 class _Drawing:
     """Frames as they are shown, with the panel of their time over them."""
 
-    def __init__(self, video: Video, seen: Sequence[Seen], widest: int | None = None) -> None:
-        self._seen, self._at, self._widest = seen, AtTime(seen), widest
+    def __init__(
+        self, video: Video, seen: Sequence[Seen], widest: int | None = None, *, every: bool = False
+    ) -> None:
+        """``every``: say so where not all labels have room."""
+        self._seen, self._at, self._widest, self._every = seen, AtTime(seen), widest, every
         self._turns = round(video.shown.rotation / 90) % 4
         self.notes: list[str] = []
         if video.shown.rotation % 90:
@@ -146,9 +151,12 @@ class _Drawing:
         return lay(turned, None if window is None else self._panel(window, width, height))
 
     def _drawn(self, window: int, width: int, height: int) -> Panel | None:
-        made = panel(self._seen[window].predictions, width, height)
-        if made is None and self._seen[window].predictions:
-            note = f"frames of {width} x {height} have no room for labels"
+        said = self._seen[window].predictions
+        made = panel(said, width, height)
+        rows = 0 if made is None else made.rows
+        if rows < len(said) and (self._every or not rows):
+            room = f"room for {rows} labels of a window" if rows else "no room for labels"
+            note = f"frames of {width} x {height} have {room}"
             self.notes += [] if note in self.notes else [note]
         return made
 
@@ -165,9 +173,8 @@ def _smaller(frame: Frame, width: int) -> Frame:
     return np.asarray(resized, np.uint8)
 
 
-def _write_video(path: Path, video: Video, seen: Sequence[Seen]) -> tuple[int, list[str]]:
+def _write_video(path: Path, video: Video, drawing: _Drawing) -> tuple[int, list[str]]:
     """Write an MP4; how many frames it has, and what there is to say of it."""
-    drawing = _Drawing(video, seen)
     stamps, count = video.timestamps, 0
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as output:
         stream = output.add_stream("libx264", rate=_rate(video), options=_ENCODER)
@@ -239,13 +246,12 @@ def _encode(output: OutputContainer, stream: VideoStream, pixels: Frame, pts: in
     output.mux(stream.encode(frame))
 
 
-def _write_gif(path: Path, video: Video, seen: Sequence[Seen]) -> tuple[int, list[str]]:
+def _write_gif(path: Path, video: Video, drawing: _Drawing) -> tuple[int, list[str]]:
     """Write a GIF; how many frames it has, and what there is to say of it."""
     from PIL import Image
 
     stamps = video.timestamps
     rate = min(_GIF_RATE, _GIF_FRAMES / max(float(stamps.duration), 1 / _GIF_RATE))
-    drawing = _Drawing(video, seen, _GIF_WIDTH)
     taken: dict[int, int] = {}  # tick -> the first frame within it
     for place, second in enumerate(stamps.seconds):
         taken.setdefault(int(second * rate + 1e-6), place)

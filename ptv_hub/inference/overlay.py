@@ -45,6 +45,8 @@ class Panel:
     """RGB, (h, w, 3)."""
     cover: Frame
     """0 (the frame is seen) to 255 (the picture is), (h, w, 1)."""
+    rows: int
+    """Classes that it names."""
 
 
 def panel(
@@ -64,7 +66,7 @@ def panel(
     size = (inner + round(2 * _PAD * unit), round((rows * _ROW + 2 * _PAD) * unit))
     fine = _drawn(said[:rows], unit * _FINE, (size[0] * _FINE, size[1] * _FINE))
     picture = np.asarray(fine.resize(size, Image.Resampling.LANCZOS), np.uint8)
-    return Panel(margin, height - margin - size[1], picture[..., :3], picture[..., 3:])
+    return Panel(margin, height - margin - size[1], picture[..., :3], picture[..., 3:], rows)
 
 
 def lay(frame: Frame, over: Panel | None) -> Frame:

@@ -114,7 +114,7 @@ class Telling:
     def of(self, found: VideoScores, *, timeline: bool = False) -> Prediction:
         """The best classes; with ``timeline`` also each clip's."""
         item, protocol = self.entry, self.protocol
-        count = self.top_k or (5 if self.threshold is None else item.num_classes)
+        count = how_many(item, self.top_k, self.threshold)
         best = best_classes(ensemble(found.scores, protocol.ensemble), item, count, self.threshold)
         return Prediction(
             video=found.video,
@@ -237,6 +237,12 @@ def scores_of(model: Callable[[ModelInput], Tensor]) -> Callable[[ModelInput], O
 def ensemble(scores: Tensor, how: str) -> Tensor:
     """(views, classes) -> (classes,): the mean (PySlowFast sums), or the maximum (Charades)."""
     return scores.amax(dim=0) if how == "max" else scores.mean(dim=0)
+
+
+def how_many(item: Entry, top_k: int | None, threshold: float | None) -> int:
+    """Classes that are shown: 5 if ``top_k`` says no other number, or with a threshold all that
+    reach it."""
+    return top_k or (5 if threshold is None else item.num_classes)
 
 
 def best_classes(

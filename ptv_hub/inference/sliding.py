@@ -12,7 +12,14 @@ import torch
 
 from ptv_hub.inference.batching import over_views
 from ptv_hub.inference.frames import Video
-from ptv_hub.inference.predict import SCORES, ClassScore, best_classes, ensemble, scores_of
+from ptv_hub.inference.predict import (
+    SCORES,
+    ClassScore,
+    best_classes,
+    ensemble,
+    how_many,
+    scores_of,
+)
 from ptv_hub.inference.viewing import WindowViews
 from ptv_hub.inference.windows import Windows, asked_windows, parse_length
 from ptv_hub.models.builders import ActionModel, activated
@@ -39,7 +46,8 @@ class Wanted:
     """Which windows, and how much is said of each."""
 
     windows: Windows
-    top_k: int = 5
+    top_k: int | None = None
+    """Classes; 5, or with a threshold as many as reach it."""
     threshold: float | None = None
 
 
@@ -78,6 +86,7 @@ def slide(
         UsageError: as ``plan_windows``.
     """
     item = model.entry
+    count = how_many(item, wanted.top_k, wanted.threshold)
     viewing = WindowViews(item.input, wanted.windows)
     plan = viewing.plan(video.timestamps)
     with activated(model, item.protocol.activation):
@@ -88,7 +97,7 @@ def slide(
             start=float(clip.start),
             end=float(clip.end),
             predictions=best_classes(
-                ensemble(views, item.protocol.ensemble), item, wanted.top_k, wanted.threshold
+                ensemble(views, item.protocol.ensemble), item, count, wanted.threshold
             ),
         )
         for clip, views in of_windows

@@ -12,7 +12,7 @@ import torch
 from ptv_hub.errors import UsageError
 from ptv_hub.inference.batching import ViewBatches, device_of
 from ptv_hub.inference.live import Clock, Feed, Origin, origin_of
-from ptv_hub.inference.predict import SCORES, best_classes, ready_model, scores_of
+from ptv_hub.inference.predict import SCORES, best_classes, how_many, ready_model, scores_of
 from ptv_hub.inference.ring import Ring, Taken
 from ptv_hub.inference.sliding import Seen, Wanted, sliding_windows
 from ptv_hub.inference.timestamps import Timestamps
@@ -116,11 +116,12 @@ class Watching:
             views = ViewBatches(scores_of(model), item.input, device_of(model), 1).video()
             views.add((clip,))
             scores = views.result((0,), 1)[SCORES][0]
+        count = how_many(item, self._wanted.top_k, self._wanted.threshold)
         start = taken.stretch.begin + taken.start
         return Watched(
             start=float(start),
             end=float(start + self._length),
-            predictions=best_classes(scores, item, self._wanted.top_k, self._wanted.threshold),
+            predictions=best_classes(scores, item, count, self._wanted.threshold),
             skipped=taken.skipped,
             dropped=taken.dropped,
             behind=float(taken.behind),
@@ -143,7 +144,7 @@ def watch(
     *,
     window: object = None,
     stride: object = None,
-    top_k: int = 5,
+    top_k: int | None = None,
     threshold: float | None = None,
     realtime: bool = False,
     retries: int = 5,
@@ -176,7 +177,7 @@ def watch(
         UsageError: lengths or a source that are not understood.
         VideoError: there is no such file; later, the source cannot be read, or is gone.
     """
-    if top_k < 1 or retries < 0:
+    if (top_k is not None and top_k < 1) or retries < 0:
         raise UsageError("too few", expected="top_k from 1 on, retries from 0 on")
     origin = origin_of(os.fspath(source), realtime=realtime)
     net = ready_model(model, weights, any_weights=any_weights, device=device)

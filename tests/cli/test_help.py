@@ -37,6 +37,19 @@ def test_help_has_no_word_that_says_nothing(words):
         assert noise not in out, noise
 
 
+def test_examples_stand_below_all_options_each_on_a_line_of_its_own():
+    said, shown = ptv_hub("list", "--help").out.split("─ Examples ─")
+    assert "ptv-hub list '" not in said
+    lines = [line.strip("│ ") for line in shown.splitlines() if line.startswith("│")]
+    assert lines == examples(GROUP.commands["list"])
+    assert GROUP.commands["list"].help.count("Examples:") == 1  # it is as it was
+
+
+def test_every_option_says_what_it_is_for():
+    told = [(words, param) for words, command in commands() for param in command.params]
+    assert [(words, param.name) for words, param in told if not param.help] == []
+
+
 def examples(command) -> list[str]:
     """The command lines of a command's help, continued lines joined."""
     text = inspect.cleandoc(command.help or "").replace("\\\n", " ")
