@@ -18,6 +18,11 @@ from typer.testing import CliRunner
 
 import ptv_hub
 from ptv_hub.cli import app
+from ptv_hub.evaluation import metrics
+from ptv_hub.fetching import patience
+from ptv_hub.inference import annotated, container, playable
+from ptv_hub.runs import pool, queue
+from ptv_hub.training import holdout
 from tests import ROOT
 
 PAGES = [
@@ -91,6 +96,28 @@ def test_documented_python_names_what_there_is(page, text):
         if not any(isinstance(word, ast.Starred) for word in node.args):
             given = {word.arg: None for word in node.keywords if word.arg}
             inspect.signature(called).bind(*node.args, **given)
+
+
+NUMBERS = [
+    ("evaluation.md", f"a sign of life each {queue.BEAT:g} s."),
+    ("evaluation.md", f"gave none for {queue.PATIENCE:g} s"),
+    ("evaluation.md", f"at most {pool.AHEAD_BYTES >> 20} MiB of views"),
+    ("evaluation.md", f"from {metrics._FEWEST} videos on"),
+    ("fetching.md", f"a connection is given up; {patience.Patience().silence_s:g} |"),
+    ("predict.md", f"up to {playable.EMBEDDED // 1000} kB"),
+    (
+        "predict.md",
+        f"{annotated._GIF_WIDTH} pixels wide, {annotated._GIF_RATE} frames a second, "
+        f"{annotated._GIF_FRAMES} in all",
+    ),
+    ("training.md", f"fewer than {holdout.FEW} watched videos"),
+    ("video.md", f"{container._REORDERED} frames before the damage shows"),
+]
+
+
+@pytest.mark.parametrize(("page", "words"), NUMBERS, ids=lambda text: text[:40])
+def test_numbers_that_the_code_has_are_those_of_the_pages(page, words):
+    assert words in " ".join((ROOT / "docs" / page).read_text(encoding="utf-8").split())
 
 
 def commands() -> list[tuple[str, str]]:

@@ -89,4 +89,5 @@ class Predicting(Work):
             path = file_of(self._out, name, ".json")
             write_text(path, told.model_dump_json(indent=2) + "\n")
             files = (path,)
-        return Made(told, files, told.notes)
+        # Not what is said of the weights: of all videos alike, it is said once.
+        return Made(told, files, end.notes)

@@ -430,6 +430,7 @@ def run(drawn):
 def test_predict_as_json(run):
     done = run("predict", "x3d_xs", SHORT, WIDE, "--views", "2x1", "-k", 2, "--json")
     assert done.exit_code == 0, done.output
+    assert done.stderr.count("not known to be the published ones") == 1
     first, second = json.loads(done.stdout)
     assert first["video"] == str(SHORT)
     assert second["views"] == "2x1"
