@@ -17,7 +17,11 @@ channel each; the last block; all else."""
 ROLES: tuple[Role, ...] = ("stem", "gates", "depthwise", "head")
 """Those that may be kept: a network of which the body is kept is not quantized."""
 
-KEPT: dict[str, tuple[Role, ...]] = {"X3D": ("stem", "head"), "Slow": ("head",)}
+KEPT: dict[str, tuple[Role, ...]] = {
+    "X3D": ("stem", "head"),
+    "Slow": ("head",),
+    "C2D": ("head",),
+}
 """Architecture -> the roles whose layers stay in float32; of one that is not named, none."""
 
 _GATE = re.compile(r"\.(squeeze|excite)\b|\.norm_b\.1\.block\.")
