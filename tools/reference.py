@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -31,6 +32,21 @@ RECORDS = (
     "weights.convert.Conversion",
 )
 """What they take and return."""
+
+
+def records() -> tuple[str, ...]:
+    """Every class that the page describes, by its place below the package."""
+    homes = {f"{home}.{name}": name for name, home in ptv_hub._HOMES.items()}
+    others = [place for place, name in homes.items() if isinstance(getattr(ptv_hub, name), type)]
+    return tuple(dict.fromkeys((*RECORDS, *others)))
+
+
+def found(place: str) -> type:
+    """The class at a place."""
+    room, _, name = place.rpartition(".")
+    kind = getattr(importlib.import_module(f"ptv_hub.{room}"), name)
+    assert isinstance(kind, type)
+    return kind
 
 
 def text() -> str:

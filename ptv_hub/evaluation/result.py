@@ -120,7 +120,9 @@ class Confidence(Record):
 
 class EvalResult(Record):
     model: str
+    """The entry's name."""
     dataset: str
+    """Whose classes and protocol."""
     metric: str
     """The headline: ``top1`` or ``mean_average_precision``."""
     metrics: Metrics
@@ -128,7 +130,9 @@ class EvalResult(Record):
     metrics_failures_wrong: Metrics
     """Over all videos that were tried, those that failed counted as wrong."""
     counts: Counts
+    """Of videos: listed, scored, failed, pending."""
     comparisons: tuple[Comparison, ...]
+    """Each measured number beside the published one, percent, with its interval."""
     differs: tuple[str, ...]
     """Why the measured numbers are not those of the published protocol; empty if they are."""
     unknown_list: str | None = None
@@ -138,11 +142,15 @@ class EvalResult(Record):
     cautions: tuple[str, ...]
     """What to bear in mind where they are compared."""
     failures_by_reason: dict[str, int]
+    """How many videos could not be scored for which reason."""
     failures: tuple[FailedVideo, ...]
+    """These videos."""
     classes: tuple[ClassResult, ...]
+    """How each class did."""
     confusions: tuple[Confusion, ...]
     """Of models of one label a video, the most frequent first."""
     hardest: tuple[HardVideo, ...]
+    """Those whose own labels got the lowest scores, the worst first."""
     matrix: ConfusionMatrix | None = None
     """Of models of one label a video."""
     reliability: tuple[Confidence, ...] = ()
@@ -150,17 +158,23 @@ class EvalResult(Record):
     notes: dict[str, int]
     """What was said of videos as they were read, and of how many."""
     protocol: Protocol
+    """The one that was run."""
     input: InputSpec
+    """What the model saw."""
     part: str | None
     """Which part of the annotation was listed; null for all of it."""
     files: tuple[str, ...]
+    """The files of the annotation, by name."""
     weights_digest: str | None
+    """Of the tensors; null of a backend that keeps none."""
     videos_digest: str
     """sha256 over ids and labels of the listed videos."""
     backend: str
     """How the model was run: ``eager``, or a backend's name."""
     dtype: str
+    """What it was computed in."""
     model_seconds: float
+    """Over all videos, in the model."""
     decode_seconds: float
     """Over all videos and decoding workers."""
     sessions: tuple[dict[str, Any], ...]

@@ -43,10 +43,13 @@ class Annotated(Record):
     """A video that was written, and what is said in it."""
 
     file: str
+    """Where it was written."""
     model: str
+    """The entry's name."""
     windows: tuple[Seen, ...]
     """In order of time; a frame shows the one whose middle is nearest to it."""
     frames: int
+    """How many were written."""
     notes: tuple[str, ...] = ()
     """What was wrong with the video, or differs from it, in words."""
 

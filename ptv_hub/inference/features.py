@@ -36,7 +36,9 @@ class Features:
     """What a model makes of each clip, or window, of one video: a row each."""
 
     video: str
+    """As it was given."""
     model: str
+    """The entry's name."""
     outputs: Mapping[str, Tensor]
     """Name -> float32. Pooled: (rows, channels), the mean over the crops. Maps: of every view,
     (rows, crops, channels, T', H', W')."""
@@ -52,7 +54,9 @@ class Features:
     views: str
     """Clips x crops of a protocol, or what the windows are."""
     duration: float
+    """Seconds."""
     notes: tuple[str, ...]
+    """What was wrong with the video, in words."""
 
     @property
     def stage(self) -> str:
@@ -61,7 +65,7 @@ class Features:
 
     @property
     def values(self) -> Tensor:
-        """The first output."""
+        """The first output: (rows, channels), or as in ``outputs``."""
         return next(iter(self.outputs.values()))
 
     @property

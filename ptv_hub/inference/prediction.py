@@ -41,18 +41,25 @@ class Prediction(Record):
     """What a model says of one video, and how it was asked."""
 
     video: str
+    """As it was given: a path, or what stands for frames."""
     model: str
+    """The entry's name."""
     dataset: str
+    """Whose classes these are."""
     predictions: tuple[ClassScore, ...]
     """Best first."""
     views: str
     """Clips x crops."""
     clip_sampling: str
+    """As of ``Protocol``."""
     activation: str
+    """As of ``Protocol``: what makes scores of logits."""
     ensemble: str
+    """As of ``Protocol``: how views become one score."""
     duration: float
     """Seconds."""
     timeline: tuple[Moment, ...] | None = None
+    """The scores of each clip, where they were asked for."""
     notes: tuple[str, ...] = ()
     """What differs from the published protocol, or was wrong with the file, in words."""
 

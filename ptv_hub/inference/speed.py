@@ -58,10 +58,14 @@ def bench(
     Args:
         model: a loaded model, or what ``load`` takes; without ``weights`` they are then drawn, and
             nothing is fetched.
+        weights, any_weights, device: as of ``load``.
         backends: ``eager``, ``torch``, ``compile``, ``openvino``; all but ``compile`` if not given.
         dtypes: of each backend but ``eager``, which computes in fp32; ``int8`` of OpenVINO alone.
         calibration: what int8 is calibrated on; its rows then say how near it is to float32.
+        batch_views: views in a call.
         calls: to measure, after the first.
+        threads: of a CPU; as torch has them if not given.
+        keep_memory: as of ``optimize``.
         report: called with what is measured next, and with what could not be.
 
     Raises:

@@ -40,6 +40,9 @@ def transform(model: object, *, crop: Place = "center") -> ClipTransform:
 
     Returns:
         A callable that pickles and works in a ``DataLoader``; see ``ClipTransform``.
+
+    Raises:
+        UnknownName: no such crop, or no such model; and of its name as ``entry``.
     """
     if crop not in _PLACES:
         raise UnknownName("crop", crop, _PLACES)

@@ -120,10 +120,15 @@ class VideoModel(HubHabits, TimmHabits, FullPrecision):
         clip: Tensor | Sequence[Tensor],
         boxes: Tensor | Sequence[Tensor] | None = None,
     ) -> Tensor:
+        """Logits or scores (B, num_classes), of boxes (N, num_classes); see the class.
+
+        Raises:
+            WrongInput: clips or boxes of other shapes or types than the model takes.
+        """
         return self.through(self.pathways(clip), boxes)
 
     def through(self, pathways: Pathways, boxes: Tensor | Sequence[Tensor] | None = None) -> Tensor:
-        """As ``forward``, of what ``pathways`` returned."""
+        """As ``forward``, of what ``pathways`` returned: (B, num_classes)."""
         clip = pathways if isinstance(pathways, Tensor) else pathways[0]
         checked = checked_boxes(self.entry, boxes, clip.shape[0])
         return self.through_head(self.before_head(pathways), checked)
@@ -187,7 +192,10 @@ class VideoModel(HubHabits, TimmHabits, FullPrecision):
             self.activation = None
 
     def pathways(self, clip: Tensor | Sequence[Tensor]) -> Pathways:
-        """What the first block takes: checked, and for two pathways a list of our own."""
+        """What the first block takes of clips (B, 3, T, H, W): checked; of two pathways a list.
+
+        Raises WrongInput, of other shapes and types. The list is one of our own.
+        """
         spec = self.entry.input
         if self._slow_frames is None:
             if not isinstance(clip, Tensor):

@@ -83,6 +83,7 @@ class TimmHabits(nn.Module):
 
     @property
     def grad_checkpointing(self) -> bool:
+        """Whether residual blocks are computed again for the gradients."""
         return self._run is not plainly
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:

@@ -238,10 +238,23 @@ def push(
 ) -> Pushed:
     """Publish a model: ``prepare`` into a folder, then ``upload`` what the Hub does not have.
 
-    ``model`` is an entry or what ``load`` takes, ``weights`` as there; or a loaded model, with the
-    numbers that it has now (as ``save`` writes it, called as the repository where it is one of its
-    own). ``folder`` keeps the files; without it they lie in a temporary one for as long as it
-    takes. All else as ``prepare`` and ``upload``.
+    Args:
+        model: an entry or what ``load`` takes; or a loaded model, with the numbers that it has now
+            (as ``save`` writes it, called as the repository where it is one of its own).
+        repo_id: where to: ``org/name``.
+        weights: as of ``load``.
+        results: the result of an evaluation, for the card, as ``prepare`` takes it.
+        private: whether a repository that is made is private.
+        revision: the branch, ``main`` if not given.
+        create_pr: propose it as a pull request.
+        dry_run: say what would be uploaded, and upload nothing.
+        folder: keeps the files; without it they lie in a temporary one for as long as it takes.
+        progress: show bars on stderr.
+
+    Raises:
+        PublishError: the Hub refuses, or cannot be reached.
+        CheckpointError, FetchError: the weights cannot be had, or are not the model's.
+        WriteError: the folder cannot be written.
     """
     require_allowed(repo_id, dry_run=dry_run)
     if isinstance(model, VideoModel) and not is_as_loaded(model):

@@ -38,16 +38,23 @@ class Pushed(Record):
     """What a push did, or would do."""
 
     name: str
+    """The entry's."""
     repo_id: str
+    """``org/name``."""
     url: str
+    """Where it is read."""
     digest: str
+    """Of the tensors."""
     files: tuple[FileState, ...]
+    """Each file, and whether it was uploaded."""
     created: bool | None
     """Whether the repository was not there before; ``None`` where the Hub could not be asked."""
     commit: str | None
     """What the repository stands at; ``None`` for a dry run."""
     pull_request: str | None
+    """Its address, where one was made."""
     dry_run: bool
+    """Whether nothing was uploaded."""
 
 
 def upload(

@@ -48,14 +48,21 @@ class Conversion(Record):
     """What ``convert`` did."""
 
     source: str
+    """The file that was read."""
     target: str
+    """The file that was written."""
     source_layout: str
+    """Whose keys it has."""
     target_layout: str
+    """Whose keys it was given."""
     source_format: Format
+    """Its container."""
     source_size: int
     """Bytes."""
     target_size: int
+    """Bytes."""
     num_tensors: int
+    """That were written."""
     digest: str
     """Of the tensors in the official layout, the same before and after."""
     transformations: tuple[str, ...] = ()
@@ -93,6 +100,7 @@ def convert(
             default leaves them out. Which model it is goes along in any case, under a key of a
             ``.pyth`` that the loaders of PySlowFast and PyTorchVideo pass by.
         overwrite: replace a file that is there; never the source.
+        progress: show a bar on stderr while a name is fetched.
 
     Raises:
         UnknownName: no such layout, or the source is neither a file nor an entry.

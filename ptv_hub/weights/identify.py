@@ -277,7 +277,7 @@ class Identity(Record):
 
 
 def identify(path: str | os.PathLike[str]) -> Identity:
-    """What a weights file is. Nothing in it is run.
+    """What the weights file at ``path`` is: container, layout, and whose. Nothing in it is run.
 
     Raises:
         UnreadableFile, UnsafeFile, CheckpointError: it is no checkpoint, or no safe one.

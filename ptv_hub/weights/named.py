@@ -45,7 +45,7 @@ class Named:
 
 
 def entry(word: str | os.PathLike[str]) -> Entry:
-    """The entry that a name, an address, a file of weights, a folder or a run means.
+    """The entry that ``word`` means: a name, an address, a file of weights, a folder or a run.
 
     Raises:
         UnknownName, AmbiguousName, UsageError: nothing of that name; and as ``fetching.hub.entry``.

@@ -266,7 +266,9 @@ class Entry(EntryRow):
     labels: tuple[Line, ...]
     """Class names in index order; empty where the manifest gives none."""
     artifacts: tuple[Artifact, ...]
+    """Its files, in order of preference."""
     license: License
+    """Of code and weights, as far as their owners say."""
     source: Line
     """Where the row was read."""
 

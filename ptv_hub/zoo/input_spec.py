@@ -57,7 +57,9 @@ class InputSpec(Record):
     sampling_rate: Annotated[int, Field(gt=0, le=100_000)]
     """Frames of a video at ``target_fps`` from one frame of the clip to the next."""
     target_fps: Annotated[int, Field(gt=0, le=100_000)] = 30
+    """Frames a second that a video is taken to have."""
     sampling: Sampling
+    """How the frames of a clip are chosen: by seconds, by frames, or one of each segment."""
     short_side: Pixels
     """The short side of a frame after resizing, pixels."""
     crop_size: Pixels
@@ -69,6 +71,7 @@ class InputSpec(Record):
     mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
     """Per channel, of values / 255."""
     std: tuple[float, float, float] = (0.225, 0.225, 0.225)
+    """Per channel, of values / 255."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """What the network really sees (the SSv2 and Charades configs ask for BGR, and get RGB)."""
     slowfast_alpha: Annotated[int, Field(gt=0)] | None = None
@@ -108,6 +111,7 @@ class InputSpec(Record):
 
     @property
     def num_pathways(self) -> int:
+        """2 of a SlowFast, else 1."""
         return 1 if self.slowfast_alpha is None else 2
 
 
@@ -115,7 +119,9 @@ class Protocol(Record):
     """How a video becomes one score a class: the published test protocol."""
 
     num_clips: Annotated[int, Field(gt=0, le=10_000)]
+    """Of a video, in time."""
     num_crops: Annotated[int, Field(gt=0, le=1_000)]
+    """Squares of each clip: the centre, or evenly along the long side of the frame."""
     clip_sampling: Literal["release", "main", "centred"] = "release"
     """Clip starts as in pytorchvideo 0.1.5 ("release"), at its head since April 2022 and with
     PySlowFast's ``DATA.USE_OFFSET_SAMPLING`` ("main"), or in the middle of equal parts, as in
@@ -125,7 +131,9 @@ class Protocol(Record):
     ensemble: Literal["mean", "max"]
     """Over the views of a video. PySlowFast sums, which ranks as the mean does."""
     metric: Literal["top1", "mean_average_precision"]
+    """The headline number, percent."""
 
     @property
     def num_views(self) -> int:
+        """Of a video: clips x crops."""
         return self.num_clips * self.num_crops

@@ -217,7 +217,8 @@ def list_models(
     architectures: ``"SlowFast"``), or a part of one (``"r50"``); several are any of them, and
     ``exclude`` takes out what it matches. ``k400`` and the like are understood as data sets.
     ``arch``, ``dataset`` and ``depth`` are compared without case (``arch="r2plus1d"`` is
-    ``R(2+1)D``). The limits are on the published figures; entries without them do not match.
+    ``R(2+1)D``). ``max_gflops`` (1e9, of one view) and
+    ``max_params_millions`` are limits on the published figures; entries without them do not match.
     ``zoo`` is a collection: ``core`` (with manifests of one's own), ``pyslowfast_native``,
     ``mmaction2``, or ``all``.
 

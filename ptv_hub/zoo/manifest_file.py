@@ -55,7 +55,7 @@ def manifest_folder() -> Path:
 
 
 def read_manifest(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
-    """The entries of one manifest file, in its order.
+    """The entries of the manifest file at ``path``, in its order; no other manifest is read.
 
     Raises:
         ManifestError: not JSON, a field missing, unknown or of a wrong type, a label
