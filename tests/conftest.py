@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ptv_hub.datasets.listing import Listing
 from ptv_hub.datasets.motion import CLASSES
@@ -19,6 +20,8 @@ from ptv_hub.verification.repeated import kept, predictions
 from tools import draw
 
 Drawn = Callable[..., Path]
+settings.register_profile("patient", deadline=None)  # a deadline judges the machine, not the code
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
