@@ -118,7 +118,7 @@ def _model(item: Entry, before: SeenModel | None, asked: Asked) -> SeenModel:
         name=item.name,
         files=tuple(files),
         tensors_equal=equal,
-        differing=_differing(item, paths) if equal is False else (),
+        differing=_differing(item, paths, before) if equal is False else (),
         spec=tuple(check_spec(item)),
         golden=None if before is None else before.golden,
         measured=None if before is None else before.measured,
@@ -136,10 +136,10 @@ def _new(seen: SeenFile, path: Path, item: Entry, files: Sequence[SeenFile]) -> 
     return all(file.digest != found for file in files)
 
 
-def _differing(item: Entry, paths: Sequence[Path]) -> tuple[str, ...]:
-    """Of the files that are here; empty where one of them was looked at in an earlier run."""
+def _differing(item: Entry, paths: Sequence[Path], before: SeenModel | None) -> tuple[str, ...]:
+    """Of the files that are here; of those an earlier run looked at, what that run found."""
     if len(paths) < 2:
-        return ()
+        return () if before is None else before.differing
     one, other = (OpenedWeights(path, item).official for path in paths[:2])
     return differing(one, other)
 
