@@ -190,6 +190,8 @@ def test_a_small_gif(model, frames, tmp_path):
             gif.seek(index)
             shown += gif.info["duration"]
         assert shown == 6000
+        red, _, blue = np.asarray(gif.convert("RGB")).astype(int).transpose(2, 0, 1)
+    assert (blue - red > 100).sum() > 50  # the best class's bar, among few colours
     assert done.notes == ()
 
 
