@@ -136,7 +136,6 @@ def draw(
     """
     from ptv_hub.datasets.motion import CLASSES, write_split
 
-    ready_folder(out)
     with _bar((train + val) * len(CLASSES)) as bar:
         for split, count in (("train", train), ("val", val)):
             write_split(out, split, count, seed=seed, on_video=bar.update)

@@ -181,8 +181,6 @@ def export(
     from ptv_hub.weights.load import load
 
     format_of(to).require()  # before anything is fetched
-    if out is not None:
-        ready_target(format_of(to), out, overwrite)
     wanted = asked(name, opts, config=config, weights=weights)
     out = ready_target(format_of(to), out or default_target(wanted.entry, format_of(to)), overwrite)
     _tell_licence(wanted.entry)
