@@ -228,8 +228,8 @@ def _markdown(here: dict[str, str], settings: Settings, found: list[dict[str, An
                     f"{row['backend']}, {row['dtype']}",
                     f"{row['views_per_second']:.3g}",
                     "" if times is None else f"{times:.2f}",
-                    f"{row['median_ms']:.4g}",
-                    f"{row['first_call_ms']:.4g}",
+                    _milliseconds(row["median_ms"]),
+                    _milliseconds(row["first_call_ms"]),
                     "" if peak is None else f"{peak:.0f}",
                     f"{row['difference']:.0e}",
                 ]
@@ -238,8 +238,9 @@ def _markdown(here: dict[str, str], settings: Settings, found: list[dict[str, An
     lines = [
         "# How fast the zoo's models run on one machine",
         "",
-        f"{settings.batch_views} views at once, drawn weights, differences of scores from each "
-        f"model's first line; `ptv-hub bench --all`, {date.today()}.",
+        f"Views at once: {settings.batch_views}; threads: {settings.threads or 'all'}; calls: "
+        f"{settings.calls}, of which the median. Drawn weights; differences are of scores, from "
+        f"each model's first line. `ptv-hub bench --all`, {date.today()}.",
         "",
         table(["of the machine", ""], [[key, value] for key, value in here.items()]),
         "",
@@ -250,6 +251,10 @@ def _markdown(here: dict[str, str], settings: Settings, found: list[dict[str, An
         lines += ["", "Could not be measured:", ""]
         lines += [f"- {' '.join(failure.split())}" for failure in failures]
     return "\n".join(lines) + "\n"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.4g}" if value < 1000 else f"{value:.0f}"
 
 
 def _picture(path: Path, here: dict[str, str], found: list[dict[str, Any]]) -> Path:
@@ -269,6 +274,8 @@ def _picture(path: Path, here: dict[str, str], found: list[dict[str, Any]]) -> P
 
 
 def _drawn(axes: Axes, here: dict[str, str], found: list[dict[str, Any]], kinds: list[str]) -> None:
+    from matplotlib.ticker import LogFormatter
+
     height = 0.8 / max(1, len(kinds))
     for place, kind in enumerate(kinds):
         values = [
@@ -288,6 +295,9 @@ def _drawn(axes: Axes, here: dict[str, str], found: list[dict[str, Any]], kinds:
     axes.set_yticklabels([one["model"] for one in found])
     axes.invert_yaxis()
     axes.set_xscale("log")
+    # The axis' own labels are formulas, which pages' figures write as they stand.
+    axes.xaxis.set_major_formatter(LogFormatter())
+    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
     axes.set_xlabel("views a second")
     axes.set_title(f"{here['processor']}, {here['cores']} cores", fontsize=9)
     if kinds:
