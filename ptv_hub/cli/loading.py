@@ -57,7 +57,8 @@ def load_on(
     Raises:
         PtvHubError: as ``load``, ``usable_device`` and ``optimize``.
     """
-    from ptv_hub.engines.machine import run_on, usable_device
+    from ptv_hub.engines.device import usable_device
+    from ptv_hub.engines.machine import run_on
     from ptv_hub.engines.optimized import CLOSE, OptimizedModel
     from ptv_hub.weights.load import load
 

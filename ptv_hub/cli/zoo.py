@@ -170,7 +170,7 @@ def env(json: Json = False) -> None:
 
         ptv-hub env
     """
-    from ptv_hub.engines.machine import usable_device
+    from ptv_hub.engines.device import usable_device
     from ptv_hub.environment import EXTRAS, device_name, has_extra, system, threads, versions
     from ptv_hub.fetching.cache import folder
     from ptv_hub.zoo.manifest_file import manifest_folder

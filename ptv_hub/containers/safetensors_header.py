@@ -45,14 +45,8 @@ def begins(head: bytes) -> bool:
     return head[4:9] == b"\0\0\0\0{"
 
 
-def read(path: Path) -> Header:
-    """The header, held against the file: its tensors lie one after another, and fill it.
-
-    Raises:
-        UnreadableFile: truncated, damaged, or larger than any weights file's.
-        CheckpointError: tensors that are no weights.
-        OSError: it cannot be read.
-    """
+def text_of(path: Path) -> bytes:
+    """The header as it stands in the file. Raises as ``read``."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
@@ -66,7 +60,20 @@ def read(path: Path) -> Header:
                 fix="fetch or copy it again",
             )
         require_size("bytes of its header", length, HEADER_BYTES, path)
-        rows = _parsed(file.read(length), path)
+        return file.read(length)
+
+
+def read(path: Path) -> Header:
+    """The header, held against the file: its tensors lie one after another, and fill it.
+
+    Raises:
+        UnreadableFile: truncated, damaged, or larger than any weights file's.
+        CheckpointError: tensors that are no weights.
+        OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    text = text_of(path)
+    rows = _parsed(text, path)
     metadata = rows.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise _damaged(path, "metadata that are no strings")
@@ -77,7 +84,7 @@ def read(path: Path) -> Header:
         if start != end:
             raise _damaged(path, "tensors that overlap, or bytes between them")
         end = stop
-    there = size - 8 - length
+    there = size - 8 - len(text)
     if end > there:
         raise TruncatedFile(
             "a safetensors file is damaged: not all tensors are there",

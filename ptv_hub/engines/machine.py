@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import torch
 
 from ptv_hub.engines.calibrated import CalibrationViews
+from ptv_hub.engines.device import usable_device
 from ptv_hub.engines.memory import keep_freed_memory
 from ptv_hub.engines.optimized import CLOSE, INT8, optimize
-from ptv_hub.errors import UsageError
 from ptv_hub.models.builders import ActionModel, VideoModel
 
 
@@ -42,49 +41,6 @@ def _exact_on_gpu(model: VideoModel) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Conv3d):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last_3d)
-
-
-def usable_device(name: str | torch.device) -> torch.device:
-    """The device of this process; of several ranks each has a GPU of its own.
-
-    Args:
-        name: ``auto`` is a GPU (cuda, or mps of a Mac) where there is one, and else the CPU;
-            ``gpu`` is the same without the CPU; all else as torch names it.
-
-    Raises:
-        UsageError: there is no such device here.
-    """
-    if name in ("auto", "gpu"):
-        name = _first_there(gpu_only=name == "gpu")
-    try:
-        device = torch.device(name)
-        if device.type == "cuda" and device.index is None:
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(
-            "the device cannot be used",
-            where=name,
-            expected="auto, gpu, cpu, cuda, cuda:N, mps, ...",
-            found=str(error).splitlines()[0],
-        ) from error
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    return device
-
-
-def _first_there(*, gpu_only: bool) -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    if torch.backends.mps.is_available():
-        return "mps"
-    if gpu_only:
-        raise UsageError(
-            "there is no GPU that torch can use",
-            expected="cuda, or mps of a Mac",
-            fix="--device cpu; 'ptv-hub env' shows what torch was built for",
-        )
-    return "cpu"
 
 
 def run_on(model: VideoModel, machine: Machine) -> ActionModel:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptv_hub.engines.machine import usable_device
+from ptv_hub.engines.device import usable_device
 from ptv_hub.errors import UsageError, WrongInput
 from ptv_hub.inference.batching import Outputs, over_views
 from ptv_hub.inference.prediction import ClassScore as ClassScore

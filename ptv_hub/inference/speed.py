@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from ptv_hub.engines.calibrated import CalibrationViews
-from ptv_hub.engines.machine import Machine, usable_device
+from ptv_hub.engines.device import usable_device
+from ptv_hub.engines.machine import Machine
 from ptv_hub.engines.measure import Case, measure
 from ptv_hub.engines.optimized import BACKENDS, INT8, installed
 from ptv_hub.errors import PtvHubError, UsageError, WrongInput

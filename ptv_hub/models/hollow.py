@@ -17,11 +17,13 @@ from torch.overrides import TorchFunctionMode
 @contextmanager
 def hollow() -> Iterator[None]:
     """Within it tensors have no memory, and are not filled."""
-    with torch.device("meta"), _Unfilled():
+    with _Unfilled():
         yield
 
 
 class _Unfilled(TorchFunctionMode):
+    """One mode does both: ``torch.device("meta")`` is a second, asked before every call too."""
+
     def __torch_function__(
         self,
         func: Callable[..., object],
@@ -32,6 +34,8 @@ class _Unfilled(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _FILLERS:
             return next(iter((*args, *kwargs.values())))  # the tensor comes first
+        if func in _MAKERS and kwargs.get("device") is None:
+            kwargs = {**kwargs, "device": "meta"}
         return func(*args, **kwargs)
 
 
@@ -65,3 +69,9 @@ _FILLERS = {
     *(nn.init.kaiming_normal_, nn.init.ones_, nn.init.zeros_),
     nn.init.trunc_normal_,
 }
+
+_MAKERS = {
+    *(torch.empty, torch.zeros, torch.ones, torch.full, torch.eye, torch.tensor),
+    *(torch.arange, torch.linspace, torch.rand, torch.randn, torch.randint, torch.randperm),
+}
+"""What layers make their tensors with; all of them take ``device``."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from ptv_hub.engines.machine import usable_device
+from ptv_hub.engines.device import usable_device
 from ptv_hub.errors import MissingExtra
 from ptv_hub.zoo.recipe import Recipe
 

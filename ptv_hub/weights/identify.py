@@ -120,19 +120,29 @@ def proofs(
 ) -> tuple[Proof, ...]:
     """What ties the bytes or the tensors to any entry, the strongest first. As ``attribute``."""
     found = list(more)
-    pins = cache.pins()
+    # Of files of this size alone: what comes before every load should not hash without need.
+    pins = {key: pin for key, pin in cache.pins().items() if pin.size == weights.size}
     if just_pinned is not None:
         pins.pop(cache.key(just_pinned), None)
     for item in known():
-        if item.digest is not None and item.digest == weights.digest:
+        if _has_tensors(weights, item):
             found.append(Proof(False, item.name, "its digest, stated in the manifest"))
         for artifact in item.artifacts:
-            pin = pins.get(cache.key(artifact))
+            pin = pins.get(cache.key(artifact)) if pins else None
             if _has_bytes(weights, artifact):
                 found.append(Proof(False, item.name, f"sha256 ({artifact.hash_source})"))
-            elif pin is not None and pin.size == weights.size and pin.sha256 == weights.sha256:
+            elif pin is not None and pin.sha256 == weights.sha256:
                 found.append(Proof(True, item.name, f"sha256 (first use here, {pin.since})"))
     return tuple(sorted(found))
+
+
+def _has_tensors(weights: OpenedWeights, item: Entry) -> bool:
+    """Whether the digest is the stated one; tensors of another number are not hashed for it."""
+    return (
+        item.digest is not None
+        and item.num_params in (None, weights.num_params)
+        and item.digest == weights.digest
+    )
 
 
 def _has_bytes(weights: OpenedWeights, artifact: Artifact) -> bool:
@@ -201,7 +211,7 @@ _OF_BYTES: tuple[Evidence, ...] = EVIDENCE[:3]
 def _of_bytes(item: Entry, weights: OpenedWeights) -> Evidence | None:
     if any(_has_bytes(weights, artifact) for artifact in item.artifacts):
         return "file hash"
-    if item.digest is not None and len(weights.readings) == 1 and item.digest == weights.digest:
+    if len(weights.readings) == 1 and _has_tensors(weights, item):
         return "digest"
     return "the hash in the file's name" if any(begins_as_stated(weights, item)) else None
 

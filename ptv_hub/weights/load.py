@@ -7,12 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import torch
 from torch import Tensor
 
-from ptv_hub.engines.machine import usable_device
+from ptv_hub.engines.device import usable_device
 from ptv_hub.errors import KeyMismatch, UsageError
 from ptv_hub.models.builders import Activation, VideoModel, build
 from ptv_hub.models.heads import new_classifier
@@ -23,6 +23,9 @@ from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.weights.other_code import warn_of_other_code
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.model_names import ModelName
+
+if TYPE_CHECKING:
+    from ptv_hub.fetching.artifacts import Fetched
 
 log = logging.getLogger("ptv_hub")
 
@@ -177,10 +180,8 @@ def _pretrained(
     progress: bool,
 ) -> VideoModel:
     """The whole model with its weights, which are the entry's own or admitted."""
-    from ptv_hub.fetching.artifacts import fetch
-
     item = asked.entry
-    fetched = fetch(item, progress=progress) if asked.file is None else None
+    fetched = _fetched(item, progress) if asked.file is None else None
     weights = OpenedWeights(fetched.path if fetched else Path(asked.file or ""), item)
     model = with_weights(item, weights, num_classes=num_classes, activation=activation)
     model.origin = (
@@ -189,6 +190,12 @@ def _pretrained(
         else admitted(item, weights, any_weights=any_weights)
     )
     return model
+
+
+def _fetched(item: Entry, progress: bool) -> Fetched:
+    from ptv_hub.fetching.artifacts import fetch  # a file at hand needs no network's packages
+
+    return fetch(item, progress=progress)
 
 
 def with_weights(

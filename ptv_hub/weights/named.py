@@ -131,13 +131,13 @@ def weights_file(word: str | os.PathLike[str], *, progress: bool = True) -> Path
         UnreadableFile: there is no such file, or a folder without one.
         UnknownName: neither a file nor a model; and as ``fetching.hub.entry`` and ``fetch``.
     """
-    from ptv_hub.fetching.artifacts import fetch
-
     name = os.fspath(word)
     path = existing(name)
     if path is None and not is_address(name) and Path(name).suffix in SUFFIXES:
         return Path(name).expanduser()  # who reads it says that it is not there
     if path is None:
+        from ptv_hub.fetching.artifacts import fetch  # a file at hand needs no network's packages
+
         return fetch(in_words(name, kind="file or model"), progress=progress).path
     if path.is_file():
         return path

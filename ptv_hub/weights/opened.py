@@ -23,6 +23,7 @@ from ptv_hub.weights.layouts import Converted
 from ptv_hub.weights.own_word import OwnWord, own_word
 from ptv_hub.weights.refusals import refused
 from ptv_hub.weights.rules import Scheme, Shapes
+from ptv_hub.weights.shapes import trained
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import known, left_out
 
@@ -81,6 +82,8 @@ class OpenedWeights:
                 f"{every[0].family} of PySlowFast", self.own_word.inexpressible, self.layout
             )
         found = self._with_its_head(every)
+        if len(every) == 1:  # what is said of it need not be asked: an entry is built for that
+            return found
         for told in self._told(every, found):
             if len(told) == 1:
                 return (layouts.one_scheme(told),)
@@ -161,6 +164,11 @@ class OpenedWeights:
     def official(self) -> dict[str, Tensor]:
         """The tensors under official keys. Raises as ``converted``."""
         return self.converted.tensors
+
+    @cached_property
+    def num_params(self) -> int:
+        """Of the tensors, those that learn. Raises as ``converted``."""
+        return trained({key: tuple(tensor.shape) for key, tensor in self.official.items()})
 
     @cached_property
     def digest(self) -> str:

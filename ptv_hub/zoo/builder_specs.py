@@ -1,7 +1,5 @@
 """What a network is built from: a record for each family of builders, and one for the head."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator

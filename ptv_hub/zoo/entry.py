@@ -5,8 +5,6 @@ PySlowFast's configs; sizes are pixels, times are seconds, rates are frames per 
 accuracies are percent.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Annotated, Literal

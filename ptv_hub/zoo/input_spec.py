@@ -3,8 +3,6 @@
 Sizes are pixels, times are seconds, rates are frames per second.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator

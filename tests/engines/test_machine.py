@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from ptv_hub.engines.machine import usable_device
+from ptv_hub.engines.device import usable_device
 from ptv_hub.errors import UsageError
 from tests import ROOT
 

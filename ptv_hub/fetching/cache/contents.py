@@ -11,8 +11,6 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from ptv_hub.errors import FetchError, HashMismatch, WriteError
 from ptv_hub.fetching.cache.pinned import Pin, pins
 from ptv_hub.fetching.cache.places import (
@@ -129,6 +127,8 @@ def clean() -> tuple[int, int]:
 
     What a process is fetching right now stays, and so do whole files and pins.
     """
+    from filelock import FileLock, Timeout
+
     count = size = 0
     for path in leftovers():
         target = path.name.removesuffix(".json").removesuffix(PART_SUFFIX)

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from filelock import FileLock
-
 from ptv_hub.errors import WriteError
 from ptv_hub.zoo.entry import Artifact
 
@@ -88,6 +86,8 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         WriteError: the folder cannot be made or written.
     """
+    from filelock import FileLock  # of no use to who only looks
+
     lock = FileLock(f"{path}.lock", mode=0o664)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
