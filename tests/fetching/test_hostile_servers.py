@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import socket
 import threading
 import time
 import unicodedata
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -448,3 +450,27 @@ def test_fetching_listing_checking_and_removing_at_once(server):
         thread.join()
     assert errors == []
     assert fetch(item, progress=False).path.read_bytes() == FILE
+
+
+def test_a_handshake_that_drips_ends_in_time():
+    """A record of TLS that is announced and then comes byte by byte."""
+    ended = threading.Event()
+
+    def answer(listening: socket.socket) -> None:
+        for _ in range(trouble.PATIENCE.tries):
+            connected, _ = listening.accept()
+            with connected, suppress(OSError):
+                connected.recv(4096)
+                connected.sendall(b"\x16\x03\x03\x3f\xff")
+                while not ended.wait(0.05):
+                    connected.sendall(b"\x02")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=answer, args=(listening,), daemon=True).start()
+        start = time.monotonic()
+        try:
+            with pytest.raises(FetchError, match="does not begin in time"):
+                fetch(model(f"https://127.0.0.1:{listening.getsockname()[1]}", "a"), progress=False)
+        finally:
+            ended.set()
+    assert time.monotonic() - start < 30
