@@ -24,6 +24,7 @@ import torch
 
 from ptv_hub.datasets.decoding import End, Failure, Message, Reading, Views, decode
 from ptv_hub.datasets.listing import Item
+from ptv_hub.engines.memory import give_back_clips
 from ptv_hub.errors import EvaluationError, PtvHubError
 
 AHEAD_BYTES = 1 << 29
@@ -113,6 +114,7 @@ def _work(connection: Connection, reading: Reading, transfer: _Transfer) -> None
     """What a worker process does: items in, messages out, never more than the window ahead."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's affair
     torch.set_num_threads(1)
+    give_back_clips()
     inbox = _Inbox(connection, transfer.window)
     try:
         connection.send("ready")

@@ -201,6 +201,48 @@ def test_a_long_1080p_video_in_bounded_memory(tmp_path, name, limit):
     assert float(gigabytes) < limit
 
 
+WORKER = """
+import sys
+import torch
+from ptv_hub.datasets.decoding import Reading, Views
+from ptv_hub.datasets.listing import Item
+from ptv_hub.inference.viewing import WindowViews
+from ptv_hub.inference.windows import Windows
+from ptv_hub.runs.pool import Pool
+from ptv_hub.zoo.manifest import find
+
+def own_memory(process):
+    lines = open(f"/proc/{process}/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 2**10
+
+if __name__ == "__main__":
+    windows = WindowViews(find("x3d_m").input, Windows(window="2s", stride="1s"))
+    pool = Pool(1, Reading(windows, content=True))
+    worker = pool._workers[0].process.pid
+    for _, messages in pool.run(iter([Item("a", sys.argv[1], ())])):
+        print(*(own_memory(worker) for message in messages if isinstance(message, Views)))
+    pool.close()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_worker_keeps_no_clip_that_it_sent(tmp_path):
+    """Each is of 12.6 MB; glibc left to itself kept forty of them in a minute."""
+    path, script = tmp_path / "long.mp4", tmp_path / "worker.py"
+    draw_video(path, 30 * 60, (340, 256), 1)
+    script.write_text(WORKER)
+    done = subprocess.run(
+        [sys.executable, str(script), str(path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    megabytes = [float(word) for word in done.stdout.split()]
+    assert len(megabytes) == 59
+    assert max(megabytes[20:]) - megabytes[9] < 50
+
+
 def test_a_ray_cluster_of_two_workers(tmp_path, drawn):
     ray = pytest.importorskip("ray", reason="make test-ray has an environment with ray[data]")
     sys.path.insert(0, str(ROOT / "examples"))
