@@ -1,8 +1,7 @@
 """Exported files, each run by its own engine and compared with the model.
 
-The five models below are exported to ONNX in every run, the small one to the other formats
-too; ``make test-slow`` (or ``pytest -m slow tests/engines/test_export.py``) walks all 18 through
-all three, which takes the better part of an hour on 2 cores.
+The small trained model is exported to ONNX in every run; ``make test-slow`` (or ``pytest -m slow
+tests/engines/test_export.py``) walks all 18, and an MViT, through all three formats, which takes the better part of an hour on 2 cores.
 """
 
 from __future__ import annotations
@@ -53,10 +52,10 @@ def scores(model, clip: torch.Tensor) -> torch.Tensor:
     ("name", "batch"),
     # The larger ones with one view at once: half the work, the same operations.
     [
-        ("x3d_xs", None),
+        ("motion_x3d", None),
         *(
             pytest.param(name, 1, marks=pytest.mark.slow)
-            for name in ("slowfast_4x16_r50", "csn_r101", "r2plus1d_r50")
+            for name in ("x3d_xs", "slowfast_4x16_r50", "csn_r101", "r2plus1d_r50")
         ),
     ],
 )
@@ -92,7 +91,7 @@ def test_the_other_formats_give_the_models_scores(drawn, tmp_path, to):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("to", list(FORMATS))
-@pytest.mark.parametrize("name", ptv_hub.list_models())
+@pytest.mark.parametrize("name", [*ptv_hub.list_models(), "mvit_base_16x4"])
 def test_every_model_gives_its_scores_in_every_format(drawn, tmp_path, name, to):
     model = loaded(drawn, name)
     done = export(model, tmp_path / f"m{SUFFIX[to]}", to=to)
