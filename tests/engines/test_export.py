@@ -1,7 +1,8 @@
 """Exported files, each run by its own engine and compared with the model.
 
 The small trained model is exported to ONNX in every run; ``make test-slow`` (or ``pytest -m slow
-tests/engines/test_export.py``) walks all 18, and an MViT, through all three formats, which takes the better part of an hour on 2 cores.
+tests/engines/test_export.py``) walks all 18, and an MViT, through all three formats, which takes
+the better part of an hour on 2 cores.
 """
 
 from __future__ import annotations
