@@ -175,6 +175,7 @@ def test_clip_starts_of_main_are_as_in_pyslowfast_and_labelled(drawn, tmp_path):
     assert [text.split()[0] for text in result.differs] == ["10", "clip"]
 
 
+@pytest.mark.slow  # of its views every run holds some to PySlowFast's, in test_predict
 def test_centres_of_charades_are_as_pyslowfast_scores_them(drawn, tmp_path):
     result = centres("charades/SLOW_8x8_R50/release", drawn, tmp_path)
     assert "the first 1 of 2 videos" in result.cautions[0]
