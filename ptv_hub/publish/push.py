@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -86,7 +86,25 @@ def prepare(
         FetchError: the weights cannot be brought here.
         WriteError: the folder cannot be written.
     """
-    folder = ready_folder(folder)  # before anything is fetched or verified
+    new = not Path(folder).exists()
+    place = ready_folder(folder)  # before anything is fetched or verified
+    try:
+        return _prepared(item, place, repo_id, weights, results, progress)
+    except BaseException:
+        if new:
+            with suppress(OSError):  # not if something is in it
+                place.rmdir()
+        raise
+
+
+def _prepared(
+    item: Entry,
+    folder: Path,
+    repo_id: str,
+    weights: str | os.PathLike[str] | None,
+    results: str | os.PathLike[str] | None,
+    progress: bool,
+) -> HubConfig:
     measured = None if results is None else _measured(Path(results))
     path, source, vouched_by = _source(item, weights, progress)
     item = _without_repository(item)

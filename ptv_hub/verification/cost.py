@@ -55,7 +55,7 @@ _BATCH_NORM: type[nn.Module] = nn.modules.batchnorm._BatchNorm
 _NORMS: tuple[type[nn.Module], ...] = (_BATCH_NORM, nn.LayerNorm)
 
 
-_COUNTED: dict[tuple[object, ...], Cost] = {}
+COUNTED: dict[tuple[object, ...], Cost] = {}
 """What was counted, by all that it depends on: a third of the entries share their network."""
 
 
@@ -65,9 +65,9 @@ def count(entry: Entry) -> Cost:
     clip = (spec.num_frames, spec.crop_size, spec.train_crop_size)
     pathways = (spec.slowfast_alpha, spec.slow_frames)
     key = (entry.builder, entry.head, entry.num_classes, clip, pathways)
-    if key not in _COUNTED:
-        _COUNTED[key] = _counted(entry)
-    return _COUNTED[key]
+    if key not in COUNTED:
+        COUNTED[key] = _counted(entry)
+    return COUNTED[key]
 
 
 def _counted(entry: Entry) -> Cost:

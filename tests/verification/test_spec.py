@@ -112,7 +112,7 @@ def test_counting_takes_no_memory_for_weights(monkeypatch):
         return model
 
     monkeypatch.setattr("ptv_hub.verification.cost.build", spied)
-    monkeypatch.setattr("ptv_hub.verification.cost._COUNTED", {})
+    monkeypatch.setattr("ptv_hub.verification.cost.COUNTED", {})
     count(entry("slowfast_r101"))
     assert devices == ["meta"]
 
