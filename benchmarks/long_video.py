@@ -26,6 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import measuring
+from tools.processes import family
 
 RATE, SECONDS = 25, 10
 
@@ -72,19 +73,6 @@ def _encoded() -> list[Any]:
     file.seek(0)
     container = av.open(file)
     return [packet for packet in container.demux(video=0) if packet.size]
-
-
-def family(process: int) -> list[int]:
-    """A process and all that it, or one of them, started."""
-    children: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(path.parent.name))
-    found = [process]
-    for one in found:
-        found += children.get(one, [])
-    return found
 
 
 def proportional_bytes(process: int) -> int:

@@ -105,6 +105,20 @@ def ready_folder(path: str | os.PathLike[str]) -> Path:
     return path
 
 
+@contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """As ``ready_folder``; of what was made for it nothing empty stays if the work fails."""
+    path = Path(path)
+    made = [one for one in (path, *path.parents) if not os.path.exists(one)]
+    try:
+        yield ready_folder(path)
+    except BaseException:
+        for one in made:
+            with suppress(OSError):  # not if something is in it
+                one.rmdir()
+        raise
+
+
 def _refuse_no_file(path: Path) -> None:
     """That no device or pipe is lost: as root, a file would take the place of /dev/null itself."""
     if path.exists() and not (path.is_file() or path.is_dir()):

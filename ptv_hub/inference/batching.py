@@ -150,11 +150,10 @@ class _Launched:
 
 def _together(views: Sequence[Tensor], device: torch.device) -> Tensor:
     """Views as one batch in the memory of a device: they are copied once before they go there."""
-    if device.type != "cuda" or views[0].device.type != "cpu":
-        return torch.stack(list(views)).to(device)
-    batch = torch.empty(len(views), *views[0].shape, dtype=views[0].dtype, pin_memory=True)
-    # The way to the GPU runs beside its work on the last batch.
-    return torch.stack(list(views), out=batch).to(device, non_blocking=True)
+    pinned = None
+    if device.type == "cuda" and views[0].device.type == "cpu":
+        pinned = torch.empty(len(views), *views[0].shape, dtype=views[0].dtype, pin_memory=True)
+    return on_device(torch.stack(list(views), out=pinned), device)
 
 
 def on_device(values: Tensor, device: torch.device) -> Tensor:

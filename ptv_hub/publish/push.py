@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -27,7 +27,7 @@ from ptv_hub.errors import (
 )
 from ptv_hub.evaluation.result import EvalResult
 from ptv_hub.fetching import cache
-from ptv_hub.files import atomic_write, ready_folder, scratch_folder, write_text
+from ptv_hub.files import atomic_write, new_folder, scratch_folder, write_text
 from ptv_hub.models.builders import VideoModel
 from ptv_hub.pages.figure import require_matplotlib
 from ptv_hub.publish.card import card, license_markdown
@@ -86,15 +86,8 @@ def prepare(
         FetchError: the weights cannot be brought here.
         WriteError: the folder cannot be written.
     """
-    new = not Path(folder).exists()
-    place = ready_folder(folder)  # before anything is fetched or verified
-    try:
+    with new_folder(folder) as place:  # before anything is fetched or verified
         return _prepared(item, place, repo_id, weights, results, progress)
-    except BaseException:
-        if new:
-            with suppress(OSError):  # not if something is in it
-                place.rmdir()
-        raise
 
 
 def _prepared(

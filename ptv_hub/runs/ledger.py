@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ptv_hub.errors import EvaluationError
 from ptv_hub.runs.database import Database
+from ptv_hub.zoo.documents import flat
 
 FOLDER = "_journal"
 """Below the output: what begins with an underscore, readers of data sets leave out."""
@@ -125,7 +126,7 @@ def known(out: Path, settings: Mapping[str, Any]) -> dict[str, Entry]:
 
 
 def _same(mine: Mapping[str, Any], theirs: Mapping[str, Any], where: Path) -> None:
-    ours, others = dict(_leaves(json.loads(json.dumps(dict(mine))))), dict(_leaves(theirs))
+    ours, others = dict(flat(json.loads(json.dumps(dict(mine))))), dict(flat(theirs))
     names = [name for name in {**others, **ours} if ours.get(name) != others.get(name)]
     if names:
         told = names[:_TOLD]
@@ -137,12 +138,3 @@ def _same(mine: Mapping[str, Any], theirs: Mapping[str, Any], where: Path) -> No
             found=", ".join(f"{name} {str(ours.get(name))[:40]}" for name in told),
             fix="give the same again to go on, or another folder",
         )
-
-
-def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Name, with those of what it lies in, and value."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,15 @@ def parse_yaml(text: str) -> Any:
         # What PyYAML's own constructors let through: a date, or a number of base 60, say.
         raise ValueError(f"a value that cannot be read: {error}") from error
     return data
+
+
+def flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Values within values by their keys, joined with points."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 @cache

@@ -365,8 +365,8 @@ def test_weights_that_fail_a_check_are_not_published(tmp_path):
     checkpoint.write(bad, tensors)
     item = ptv_hub.entry("x3d_xs")
     with pytest.raises(CheckpointError, match="do not pass verify"):
-        push.prepare(item, tmp_path / "out", repo_id=NAME, weights=bad, progress=False)
-    assert not (tmp_path / "out").exists()
+        push.prepare(item, tmp_path / "new" / "out", repo_id=NAME, weights=bad, progress=False)
+    assert list(tmp_path.iterdir()) == [bad]
 
 
 def test_passing_a_repository_on_vouches_for_nothing(prepared, tmp_path):

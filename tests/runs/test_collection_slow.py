@@ -23,6 +23,7 @@ from ptv_hub.errors import UsageError
 from ptv_hub.runs.collection import FAILURES
 from ptv_hub.runs.ledger import FOLDER, Ledger
 from tests import ROOT
+from tools.processes import family
 
 pytestmark = pytest.mark.slow
 
@@ -62,20 +63,6 @@ def arrays(out: Path) -> dict[str, bytes]:
 
 def how_many(out: Path) -> int:
     return sum(1 for _ in out.rglob("*.npy"))
-
-
-def family(process: int) -> list[int]:
-    """A process and all below it: torchrun gives each rank a session of its own, so that killing
-    a group would leave the ranks at work."""
-    children: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(path.parent.name))
-    found = [process]
-    for one in found:
-        found += children.get(one, [])
-    return found
 
 
 def killed(process: subprocess.Popen, *, whole: bool) -> bool:
@@ -203,6 +190,7 @@ def test_a_long_1080p_video_in_bounded_memory(tmp_path, name, limit):
 
 WORKER = """
 import sys
+from multiprocessing import active_children
 import torch
 from ptv_hub.datasets.decoding import Reading, Views
 from ptv_hub.datasets.listing import Item
@@ -218,7 +206,7 @@ def own_memory(process):
 if __name__ == "__main__":
     windows = WindowViews(find("x3d_m").input, Windows(window="2s", stride="1s"))
     pool = Pool(1, Reading(windows, content=True))
-    worker = pool._workers[0].process.pid
+    (worker,) = (child.pid for child in active_children())
     for _, messages in pool.run(iter([Item("a", sys.argv[1], ())])):
         print(*(own_memory(worker) for message in messages if isinstance(message, Views)))
     pool.close()

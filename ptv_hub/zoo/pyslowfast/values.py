@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import yaml
 
 from ptv_hub.errors import ConfigError, UsageError
-from ptv_hub.zoo.documents import parse_yaml
+from ptv_hub.zoo.documents import flat, parse_yaml
 
 BASE = "_BASE_"
 
@@ -26,15 +26,7 @@ BASE = "_BASE_"
 def defaults() -> dict[str, Any]:
     """PySlowFast's defaults by dotted key."""
     text = Path(__file__).with_name("defaults.yaml").read_text(encoding="utf-8")
-    return dict(_flat(yaml.safe_load(text)))
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return dict(flat(yaml.safe_load(text)))
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +89,7 @@ def read(path: Path, opts: Sequence[object] = ()) -> Values:
             ``_BASE_`` that is missing or leads back to itself.
         UsageError: a key without a value.
     """
-    return with_pairs(_flat(_tree(path, ())), opts, path)
+    return with_pairs(flat(_tree(path, ())), opts, path)
 
 
 def with_pairs(values: Iterable[tuple[str, Any]], opts: Sequence[object], where: object) -> Values:
