@@ -117,6 +117,21 @@ def test_counting_takes_no_memory_for_weights(monkeypatch):
     assert devices == ["meta"]
 
 
+def test_entries_of_one_network_are_counted_once(monkeypatch):
+    built: list[str] = []
+
+    def spied(item, **options):
+        built.append(item.name)
+        return build(item, **options)
+
+    monkeypatch.setattr("ptv_hub.verification.cost.build", spied)
+    monkeypatch.setattr("ptv_hub.verification.cost.COUNTED", {})
+    names = ("slow_4x16_r50", "slow_4x16_r50_native", "slow_r50")
+    costs = [count(entry(name)) for name in names]
+    assert built == ["slow_4x16_r50", "slow_r50"]
+    assert costs[0] == costs[1] != costs[2]
+
+
 def agrees_with_fvcore(item: Entry) -> None:
     """To the last operation, on real tensors and a real forward, in both modes."""
     from fvcore.nn import FlopCountAnalysis
