@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
-from ptv_hub.weights.checkpoint import Checkpoint
-from ptv_hub.weights.own_word import own_word
+from ptv_hub.fetching.hub import entry
+from ptv_hub.weights.checkpoint import Checkpoint, write
+from ptv_hub.weights.own_word import ENTRY, own_word, recorded
 
 GOOD = "DATA: {NUM_FRAMES: 4}\n"
 
@@ -45,3 +47,19 @@ def test_what_is_no_number_is_no_claim(cfg):
 
 def test_a_number_of_too_many_digits_is_no_claim():
     assert said(meta={"cfg": f"clip_len={'9' * 5000}"}) == {}
+
+
+def test_a_record_is_found_however_its_key_is_spelled(tmp_path):
+    """JSON may write a letter as its number; that no record is there is told without parsing."""
+    path = tmp_path / "own.safetensors"
+    own = entry("x3d_xs").model_copy(update={"name": "mine", "artifacts": ()})
+    write(path, {"a": torch.zeros(1)}, metadata={ENTRY: own.model_dump_json()})
+    found = recorded(path)
+    assert found is not None and found.name == "mine"
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    spelled = "".join(f"\\u{ord(letter):04x}" for letter in ENTRY)
+    header = content[8 : 8 + length].replace(ENTRY.encode(), spelled.encode())
+    assert ENTRY.encode() not in header
+    path.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + length :])
+    assert recorded(path) == found
