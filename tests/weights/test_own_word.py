@@ -55,7 +55,8 @@ def test_a_record_is_found_however_its_key_is_spelled(tmp_path):
     own = entry("x3d_xs").model_copy(update={"name": "mine", "artifacts": ()})
     write(path, {"a": torch.zeros(1)}, metadata={ENTRY: own.model_dump_json()})
     found = recorded(path)
-    assert found is not None and found.name == "mine"
+    assert found is not None
+    assert found.name == "mine"
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
     spelled = "".join(f"\\u{ord(letter):04x}" for letter in ENTRY)
