@@ -15,6 +15,7 @@ import pytest
 
 from ptv_hub.attestation.merging import Project, merge
 from ptv_hub.attestation.records import read_attestation
+from ptv_hub.attestation.walk import Asked, attest
 from ptv_hub.errors import AttestationError, WriteError
 from ptv_hub.fetching import cache
 from ptv_hub.fetching.hub import entry
@@ -109,6 +110,13 @@ def test_it_went_on_where_it_was_and_left_no_files(rehearsed):
     assert first.status == 200
     assert (second.status, "Range" in second.headers) == (206, True)
     assert not list((folder / "cache").rglob("*.pyth"))
+
+
+def test_what_differed_is_kept_when_the_files_are_gone(attestation):
+    path, _, _ = attestation
+    *_, other = read_attestation(path).models
+    again = attest([entry(other.name)], Asked(BY, path))
+    assert again.model_named(other.name) == other
 
 
 def test_the_file_is_described_by_its_schema(attestation):
