@@ -242,7 +242,7 @@ def test_without_out_nothing_is_written(tmp_path, monkeypatch):
     assert set(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("items", [["a.mp4", "b.mp4"], ["ab"], [("a.mp4", "left")], [3]])
+@pytest.mark.parametrize("items", [["a.mp4", "b.mp4"], ["ab"], ["a3"], [("a.mp4", "left")], [3]])
 def test_videos_without_labels_are_refused_in_words(items):
     with pytest.raises(UsageError, match="labels are known"):
         evaluate(ColourModel(), items)
