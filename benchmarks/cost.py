@@ -40,8 +40,6 @@ class Fit:
     transform: float
     """Of a million pixels."""
     start: float
-    crowd: float
-    """Times that a pass takes longer while every core is at one."""
     beside: float
     """Bytes of a file beside its rows."""
 
@@ -56,6 +54,8 @@ class Amount:
     windows: int
     window: float
     """Seconds of one through the network."""
+    crowd: float
+    """Times that a pass through it takes longer while every core is at one."""
 
 
 def row_bytes(model: str) -> int:
@@ -64,7 +64,7 @@ def row_bytes(model: str) -> int:
     return 4 * channels_of(item, EMBEDDING) + 8 * (6 + item.input.num_frames)
 
 
-def fitted(runs: list[Run], video: float, decode: float, crowd: float) -> Fit:
+def fitted(runs: list[Run], video: float, decode: float) -> Fit:
     """From runs of one process on collections of ``video`` seconds that ``decode`` took."""
     over = sum((run.parts.decode - decode) * run.parts.megapixels for run in runs)
     transform = max(0.0, over / sum(run.parts.megapixels**2 for run in runs))
@@ -77,7 +77,6 @@ def fitted(runs: list[Run], video: float, decode: float, crowd: float) -> Fit:
         decode=decode / video,
         transform=transform,
         start=sum(starts) / len(starts),
-        crowd=crowd,
         beside=sum(beside) / len(beside),
     )
 
@@ -87,12 +86,12 @@ def seconds(fit: Fit, amount: Amount, processes: int, cores: int) -> float:
     busy = min(processes, cores)
     work = amount.video * fit.decode + amount.megapixels * fit.transform
     work += amount.windows * amount.window
-    slower = fit.crowd if busy == cores and cores > 1 else 1.0
+    slower = amount.crowd if busy == cores and cores > 1 else 1.0
     return slower * (fit.start * max(1.0, processes / cores) + work / busy)
 
 
-def second_of_video(fit: Fit, run: Run, window: float) -> float:
+def second_of_video(fit: Fit, amount: Amount) -> float:
     """Core seconds, where every core is at work and a window begins each second, of video whose
     frames are as large as those of a run."""
-    megapixels = run.parts.megapixels / run.parts.windows
-    return fit.crowd * (fit.decode + megapixels * fit.transform + window)
+    megapixels = amount.megapixels / amount.windows
+    return amount.crowd * (fit.decode + megapixels * fit.transform + amount.window)

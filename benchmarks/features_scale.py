@@ -8,9 +8,9 @@ What is fitted, on one process and all models but the last:
 - *network*: seconds a window, of each model in its run; of the last model from single passes;
 - *bytes*: of a file beside its rows; and *start*: what is left of a run.
 
-From these, and how much slower a pass alone is while the other cores are at one too (``crowd``),
-all runs of two and three processes are predicted, and all of the last model; and compared with
-what is measured, within 15 %.
+From these, and how much slower a single pass of each model is while the other cores are at one too
+(``crowd``: how much of the chip's memory a network takes is its own), all runs of two and three
+processes are predicted, and all of the last model; and compared with what is measured, within 15 %.
 
     python benchmarks/features_scale.py               # of a golden video, 12 times
     python benchmarks/features_scale.py --videos a.mp4 b.mp4 --models x3d_s x3d_m slow_r50
@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,8 @@ VIDEO = measuring.ROOT / "tests" / "data" / "golden" / "videos" / "wide_30fps_10
 GOAL = 0.15
 HOURS, CORES = 10_000, 64
 """Of the collection that is told of, and of each machine."""
-PASSES = 5
+PASSING = 10.0
+"""Seconds, of single passes of a model."""
 
 
 # ---------------------------------------------------------------------------- measured
@@ -144,9 +146,22 @@ def passes(name: str, at_once: int = 1) -> float:
     """Seconds of a window through a model alone: the median, of so many processes at once."""
     command = [sys.executable, "-W", "ignore", __file__, "--pass", name]
     running = [
-        subprocess.Popen(command, env=_surroundings(), stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command,
+            env=_surroundings(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(at_once)
     ]
+    for process in running:  # none measures another's imports
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
     told = [float(process.communicate()[0]) for process in running]
     return sum(told) / len(told)
 
@@ -164,7 +179,14 @@ def one_pass(name: str) -> float:
     views = torch.rand(1, 3, spec.num_frames, spec.crop_size, spec.crop_size)
     with torch.inference_mode():
         model(pack(views, spec))
-        return measuring.median_seconds(lambda: model(pack(views, spec)), PASSES, time.perf_counter)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        taken: list[float] = []
+        while sum(taken) < PASSING:
+            start = time.perf_counter()
+            model(pack(views, spec))
+            taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
 
 
 # ---------------------------------------------------------------------------- told
@@ -201,33 +223,35 @@ def compared(args: argparse.Namespace, folder: Path) -> tuple[Rows, Rows]:
         for count in processes
     ]
     alone = [run for run in runs if run.processes == 1 and run.model in known]
-    crowded = [passes(name, cores) / passes(name) for name in known]
-    crowd = max(1.0, sum(crowded) / len(crowded)) if cores > 1 else 1.0
+    single = {name: passes(name) for name in args.models}
+    crowd = {name: max(1.0, passes(name, cores) / single[name]) for name in args.models}
     decoding(videos[:1])  # warm
     video, decode = decoding(videos)
-    fit = cost.fitted(alone, video, decode, crowd)
-    _tell(fit)
+    fit = cost.fitted(alone, video, decode)
+    _tell(fit, crowd)
     window = {run.model: run.parts.network / run.parts.windows for run in alone}
-    window[last] = passes(last)
-    rows = []
+    window[last] = single[last]
+    rows, hours = [], []
     for run in runs:
         much = run.parts.megapixels, run.parts.windows
-        rows.append(_row(run, fit, cost.Amount(video, *much, window[run.model]), cores))
-    first = [run for run in runs if run.processes == 1]
-    return rows, [_of_hours(run, fit, window[run.model]) for run in first]
+        amount = cost.Amount(video, *much, window[run.model], crowd[run.model])
+        rows.append(_row(run, fit, amount, cores))
+        if run.processes == 1:
+            hours.append(_of_hours(run.model, fit, amount))
+    return rows, hours
 
 
-def _of_hours(run: cost.Run, fit: cost.Fit, window: float) -> dict[str, Any]:
+def _of_hours(model: str, fit: cost.Fit, amount: cost.Amount) -> dict[str, Any]:
     """What ``HOURS`` cost whose frames are as large as those of a run."""
-    second = cost.second_of_video(fit, run, window)
+    second = cost.second_of_video(fit, amount)
     core_hours = HOURS * second
     return {
-        "model": run.model,
+        "model": model,
         "core s a window": second,
-        "of these the network": window * fit.crowd,
+        "of these the network": amount.window * amount.crowd,
         "core hours": round(core_hours),
         **{f"h on {n} x {CORES} cores": core_hours / n / CORES for n in (1, 10, 100)},
-        "GB written": HOURS * 3600 * cost.row_bytes(run.model) / 1e9,
+        "GB written": HOURS * 3600 * cost.row_bytes(model) / 1e9,
     }
 
 
@@ -237,10 +261,11 @@ def _copies(folder: Path, count: int) -> list[str]:
     return [str(shutil.copyfile(VIDEO, name)) for name in names]
 
 
-def _tell(fit: cost.Fit) -> None:
+def _tell(fit: cost.Fit, crowd: dict[str, float]) -> None:
     print(
         f"decode {1e3 * fit.decode:.2f} ms a second of video; transform {1e3 * fit.transform:.2f} "
-        f"ms a megapixel; start {fit.start:.1f} s; crowd {fit.crowd:.2f}; "
+        f"ms a megapixel; start {fit.start:.1f} s; crowd "
+        f"{', '.join(f'{name} {ratio:.2f}' for name, ratio in crowd.items())}; "
         f"{fit.beside:.0f} bytes a file beside its rows; load {os.getloadavg()[0]:.1f}",
         file=sys.stderr,
     )
