@@ -133,6 +133,7 @@ def identify(
         *([["read, not mapped", found.not_mapped]] if found.not_mapped else []),
         ["layout", found.layout or "none of this zoo"],
         ["tensors", f"{found.num_tensors}, {', '.join(found.dtypes)}"],
+        *(["when loaded", step] for step in found.transformations),
         ["classes", classes],
         ["model", candidates or "none of the manifest"],
         *([["its own word", found.own_word]] if found.own_word else []),

@@ -207,7 +207,7 @@ def _written(
 ) -> tuple[dict[str, Tensor], list[str], tuple[str, ...]]:
     """The tensors in a layout, what was done to them beyond renaming, and what they lost by it."""
     there = weights.converted
-    if weights.layout == to:  # not cast to and fro
+    if weights.layout == to and not any(step.tidies for step in there.steps):  # not cast to and fro
         return dict(weights.file.tensors), [], ()
     target = layouts.written(there.tensors, layouts.scheme_for(there.tensors, to))
     done = [f"{s.name}: {s.does}" for s in there.steps]

@@ -188,7 +188,7 @@ def _comes_in(item: Entry, weights: OpenedWeights) -> bool:
     """Whether the entry's weights come in the file's layout: MMAction2's own are its alone."""
     if weights.own_word.excludes(item):
         return False
-    if item.name not in weights.own_word.names and not builds_it_so(weights.layout, item):
+    if item.name not in weights.own_word.names and not builds_it_so(weights, item):
         return False
     if weights.layout == layouts.OFFICIAL:
         return True
@@ -272,6 +272,8 @@ class Identity(Record):
     """Which storages are read into memory, and why: those that cannot be mapped."""
     num_tensors: int
     dtypes: tuple[str, ...]
+    transformations: tuple[str, ...] = ()
+    """What loading it does beyond renaming, in order: ``name: what it does``."""
     digest: str | None
     num_classes: int | None
     datasets: tuple[str, ...]
@@ -298,11 +300,13 @@ def identify(path: str | os.PathLike[str]) -> Identity:
     layout = found_digest = None
     likely: tuple[Candidate, ...] = ()
     have: Shapes = {}
+    steps: tuple[str, ...] = ()
     try:
         layout = weights.layout
         have = weights.read_by(weights.readings[0])
         likely = candidates(weights)
         found_digest = weights.digest
+        steps = tuple(f"{step.name}: {step.does}" for step in weights.converted.steps)
     except Inexpressible as error:
         problem, layout = str(error), error.layout
     except LayoutError as error:
@@ -320,6 +324,7 @@ def identify(path: str | os.PathLike[str]) -> Identity:
         not_mapped=file.not_mapped,
         num_tensors=len(file.tensors),
         dtypes=tuple(sorted({str(t.dtype).removeprefix("torch.") for t in file.tensors.values()})),
+        transformations=steps,
         digest=found_digest,
         num_classes=classes,
         datasets=tuple(dict.fromkeys(e.dataset for e in entries() if e.num_classes == classes)),

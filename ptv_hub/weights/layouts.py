@@ -246,9 +246,10 @@ def officially(tensors: Mapping[str, Tensor], scheme: Scheme) -> Converted:
             tensors whose shapes a step cannot work on. Nothing is dropped but by a named step.
     """
     result: Tensors = rename(tensors, scheme)
-    for step in scheme.steps:
+    done = [step for step in scheme.steps if step.needed(result)]
+    for step in done:
         result = apply(step.forward, step.name, result)
-    return Converted(result, scheme.steps)
+    return Converted(result, tuple(done))
 
 
 def written(tensors: Mapping[str, Tensor], scheme: Scheme) -> Converted:
@@ -258,14 +259,15 @@ def written(tensors: Mapping[str, Tensor], scheme: Scheme) -> Converted:
         LayoutError: as ``officially``, or a step that has no way back.
     """
     result: Tensors = dict(tensors)
-    for step in reversed(scheme.steps):
+    steps = tuple(step for step in reversed(scheme.steps) if not step.tidies)
+    for step in steps:
         if step.back is None:
             raise LayoutError(
                 f"there is no way back to the {scheme.layout} layout for {scheme.family}",
                 found=f"{step.name}: {step.loses}",
             )
         result = apply(step.back, step.name, result)
-    return Converted(rename(result, scheme, back=True), tuple(reversed(scheme.steps)))
+    return Converted(rename(result, scheme, back=True), steps)
 
 
 def to_official(tensors: Mapping[str, Tensor]) -> Tensors:

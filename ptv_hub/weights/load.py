@@ -212,6 +212,8 @@ def with_weights(
     """
     warn_of_other_code(item, weights)
     tensors = weights.official
+    for step in weights.converted.steps:
+        log.info("%s: %s: %s", weights.path, step.name, step.does)
     model = build(item, num_classes=num_classes, activation=activation, device="meta")
     new_head = num_classes is not None and num_classes != item.num_classes
     load_weights(model, tensors, where=weights.path, new_head=new_head)

@@ -11,16 +11,18 @@ import re
 from collections.abc import Iterable
 
 from ptv_hub.weights.rules import Rule, Scheme
+from ptv_hub.weights.transformations import JOIN_ALIASES
 
 OFFICIAL = "official"
 PYSLOWFAST = "pyslowfast"
 
+_TRANSFORMERS = "patch_embed."
 _FAMILIES: tuple[tuple[str, tuple[str, ...], str | None], ...] = (
     ("a model of PyTorchVideo", ("blocks.",), None),
     (
         "a multiscale vision transformer of PyTorchVideo",
         ("blocks.", "patch_embed.", "cls_positional_encoding.", "norm_embed.", "head.proj."),
-        "patch_embed.",
+        _TRANSFORMERS,
     ),
     (
         "a network of PyTorchVideo with a head for boxes",
@@ -37,6 +39,7 @@ def _schemes(layout: str, prefix: str) -> tuple[Scheme, ...]:
             layout,
             family,
             tuple(Rule(prefix + begun, begun) for begun in keys),
+            (JOIN_ALIASES,) if mark == _TRANSFORMERS else (),
             whole=True,
             mark=mark,
         )

@@ -53,6 +53,11 @@ class OpenedWeights:
         """What is in it, tensors mapped. Raises CheckpointError, as ``checkpoint.read``."""
         return checkpoint.read(self.path, checked=self.checked)
 
+    @cached_property
+    def has_aliases(self) -> bool:
+        """Whether layers of attention have two names: what PyTorchVideo's head writes."""
+        return any("._attention_pool_" in key for key in self.file.tensors)
+
     @property
     def layout(self) -> str:
         """Raises LayoutError where none names the keys, CheckpointError as ``file``."""

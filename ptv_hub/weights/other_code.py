@@ -10,7 +10,7 @@ from ptv_hub.weights.mmaction2 import MMACTION2
 from ptv_hub.weights.native import NATIVE
 from ptv_hub.weights.official import PYSLOWFAST
 from ptv_hub.weights.opened import OpenedWeights
-from ptv_hub.zoo.builder_specs import ATTENTION_EPS, NATIVE_ATTENTION_EPS, MViTSpec
+from ptv_hub.zoo.builder_specs import ATTENTION_EPS, EPS_MATTERS, NATIVE_ATTENTION_EPS, MViTSpec
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import known
 
@@ -18,22 +18,32 @@ log = logging.getLogger("ptv_hub")
 
 _EPSILONS = {
     NATIVE: ("PySlowFast", NATIVE_ATTENTION_EPS),
-    OFFICIAL: ("PyTorchVideo", ATTENTION_EPS),
-    PYSLOWFAST: ("PyTorchVideo", ATTENTION_EPS),
+    OFFICIAL: ("PyTorchVideo 0.1.5", ATTENTION_EPS),
+    PYSLOWFAST: ("PyTorchVideo 0.1.5", ATTENTION_EPS),
 }
 """Layout -> whose code reads it, and the epsilon within an MViT's attention there."""
 
 
-def builds_it_so(layout: str, item: Entry) -> bool:
-    """Whether the code that writes a layout builds the entry's network as the entry has it.
+def builds_it_so(weights: OpenedWeights, item: Entry) -> bool:
+    """Whether the code that wrote a file builds the entry's network as the entry has it.
 
     PyTorchVideo's RoIAlign is not aligned, and the layer norms in its MViT's attention have
-    another epsilon than those of PySlowFast's own.
+    another epsilon than those of PySlowFast's own; at its head, whose files name layers twice, the
+    same one.
     """
-    if layout == OFFICIAL and item.head.aligned:
+    if weights.layout == OFFICIAL and item.head.aligned:
         return False
     eps = _attention_eps(item)
-    return eps is None or (layout == NATIVE) == (eps == NATIVE_ATTENTION_EPS)
+    if eps is None:
+        return True
+    if weights.has_aliases:
+        return eps == NATIVE_ATTENTION_EPS or not _exists_with_native_eps(item)
+    return (weights.layout == NATIVE) == (eps == NATIVE_ATTENTION_EPS)
+
+
+def _exists_with_native_eps(item: Entry) -> bool:
+    wanted = item.builder.model_copy(update={"attention_norm_eps": NATIVE_ATTENTION_EPS})
+    return any(other.builder == wanted for other in known())
 
 
 def _attention_eps(item: Entry) -> float | None:
@@ -60,10 +70,15 @@ def _differences(item: Entry, weights: OpenedWeights) -> Iterator[str]:
             " the scores are others"
         )
     eps = _attention_eps(item)
-    if weights.layout == NATIVE and eps not in (None, NATIVE_ATTENTION_EPS):
+    head = weights.has_aliases
+    owner = "PyTorchVideo at its head" if head else "PySlowFast"
+    if (weights.layout == NATIVE or head) and eps not in (
+        None,
+        NATIVE_ATTENTION_EPS,
+    ):
         yield (
-            f": PySlowFast's layer norms within attention have epsilon {NATIVE_ATTENTION_EPS:g},"
-            f" those of {item.name} {eps:g}: logits differ by some 1e-5"
+            f": the layer norms within attention have epsilon {NATIVE_ATTENTION_EPS:g} in {owner},"
+            f" {eps:g} in {item.name}: {EPS_MATTERS}"
         )
 
 
@@ -92,7 +107,7 @@ def notes(models: tuple[str, ...], to: str) -> tuple[str, ...]:
     epsilons = {_attention_eps(item) for item in found} - {None, theirs}
     if theirs is not None and epsilons:
         return (
-            f"{owner}'s layer norms within attention have epsilon {theirs:g}, the model's"
-            f" {epsilons.pop():g}: its logits differ by some 1e-5 where that code runs the file",
+            f"the layer norms within attention have epsilon {theirs:g} in {owner}, the model's"
+            f" {epsilons.pop():g}: where that code runs the file, {EPS_MATTERS}",
         )
     return ()

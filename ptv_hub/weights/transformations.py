@@ -7,7 +7,8 @@ against scores that the owners' own code computed (``tests/weights/test_other_la
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,10 @@ from torch import Tensor
 from ptv_hub.errors import LayoutError
 
 Tensors = dict[str, Tensor]
+
+
+def _always(_: Iterable[str]) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,13 @@ class Transformation:
     back_does: str | None = None
     loses: str | None = None
     """What the official tensors no longer hold, so that no way leads back to the same file."""
+    needed: Callable[[Iterable[str]], bool] = _always
+    """Whether there is anything to do, by keys under official names."""
+
+    @property
+    def tidies(self) -> bool:
+        """Whether it leaves out nothing but repetitions: official tensors are written without."""
+        return self.back is None and self.loses is None
 
 
 def apply(work: Callable[[Tensors], Tensors], name: str, tensors: Tensors) -> Tensors:
@@ -256,4 +268,50 @@ ADD_EPSILON = Transformation(
     forward=_add_epsilon,
     back=None,
     loses="the running variances were rounded anew, and no way back gives the same bits",
+)
+
+
+# ------------------------------------------------------------- one layer under two names
+
+_ALIAS = re.compile(r"(blocks\.\d+\.attn\.)_attention_pool_([qkv])\.(pool|norm)\.(\w+)")
+
+
+def _plain(key: str) -> str | None:
+    """The name that a layer of an attention's pool also has; ``None`` of all others."""
+    found = _ALIAS.fullmatch(key)
+    return None if found is None else f"{found[1]}{found[3]}_{found[2]}.{found[4]}"
+
+
+def _once(tensors: Tensors) -> Tensors:
+    result: Tensors = {}
+    for key, value in tensors.items():
+        name = _plain(key)
+        if name is None:
+            result[key] = value
+        elif name not in tensors:
+            result[name] = value
+        elif not _same(value, tensors[name]):
+            raise LayoutError(
+                "two names of one layer stand for two tensors",
+                keys=(key, name),
+                expected="the same tensor under both, as PyTorchVideo writes them",
+                found=f"{key} and {name} differ",
+            )
+    return result
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    tied = one.is_meta or one.data_ptr() == other.data_ptr()  # a file's structure has no numbers
+    return tied or torch.equal(one, other)
+
+
+JOIN_ALIASES = Transformation(
+    name="join_aliases",
+    does="took the layers of attention's pools once: PyTorchVideo's head writes each under two"
+    " names (attn._attention_pool_q.pool is attn.pool_q)",
+    forward=_once,
+    back=None,
+    needed=lambda keys: any(_plain(key) is not None for key in keys),
 )

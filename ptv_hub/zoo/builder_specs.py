@@ -67,9 +67,12 @@ Step = Annotated[int, Field(gt=0, le=64)]
 
 
 ATTENTION_EPS = 1e-5
-"""Of the layer norms within attention in PyTorchVideo's MViT, which takes no other."""
+"""Of the layer norms within attention in PyTorchVideo 0.1.5's MViT, which takes no other."""
 NATIVE_ATTENTION_EPS = 1e-6
-"""Likewise in PySlowFast's own, whose configs have no key for it."""
+"""Likewise in PySlowFast's own, whose configs have no key for it, and in PyTorchVideo's since
+c85fa64 (2022-02-15), which no release has."""
+EPS_MATTERS = "logits differ by 1e-5 to 3e-4 with drawn weights"
+"""How much one in place of the other does."""
 
 
 class MViTSpec(Record):
@@ -86,7 +89,8 @@ class MViTSpec(Record):
     pool_kernel: tuple[Step, Step, Step] | None = (3, 3, 3)
     """Of all pools of queries, keys and values; null for one more than each stride above 1."""
     attention_norm_eps: Annotated[float, Field(gt=0, le=1e-3)] = ATTENTION_EPS
-    """Of the layer norms within attention: PyTorchVideo's, or 1e-6 (PySlowFast, torchvision). The
+    """Of the layer norms within attention: PyTorchVideo 0.1.5's, or 1e-6 (PySlowFast, torchvision,
+    PyTorchVideo at its head). The
     other layer norms have 1e-6 in each of them."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
 

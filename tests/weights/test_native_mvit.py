@@ -7,6 +7,7 @@ of its two configs as they are, and of both made small (5 blocks, 4 frames, 64 p
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -137,12 +138,12 @@ def test_look_alikes_are_told_by_their_shapes_and_layouts(tmp_path, caplog):
     bare = empty(tmp_path / "bare.pyth")
     assert [c.name for c in identify(bare).candidates] == ["mvit_base_16x4_native"]
     load("mvit_base_16x4", weights=bare)
-    assert "PySlowFast's layer norms within attention have epsilon 1e-06" in caplog.text
+    assert "layer norms within attention have epsilon 1e-06 in PySlowFast" in caplog.text
     (told,) = notes(("mvit_base_16x4",), "native")
-    assert "epsilon 1e-06, the model's 1e-05" in told
+    assert "epsilon 1e-06 in PySlowFast, the model's 1e-05" in told
     for to in ("official", "pyslowfast"):
         (told,) = notes((OURS[B16],), to)
-        assert "epsilon 1e-05, the model's 1e-06" in told
+        assert "epsilon 1e-05 in PyTorchVideo 0.1.5, the model's 1e-06" in told
         assert notes(("mvit_base_16x4",), to) == notes((OURS[B16],), "native") == ()
     tensors = other.zeros("native", B16)
     torch.save({"model_state": layouts.to_official(tensors)}, tmp_path / "hub.pyth")
@@ -191,3 +192,49 @@ def test_queries_keys_and_values_that_are_not_three_are_an_error():
     tensors["blocks.0.attn.qkv.bias"] = torch.zeros(7)
     with pytest.raises(LayoutError, match="not three parts"):
         layouts.to_official(tensors)
+
+
+def with_aliases(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """As PyTorchVideo's head (f3142bb0) writes it: the pools of attention under a second name."""
+    result = {}
+    for key, value in tensors.items():
+        result[key] = value
+        second = re.sub(r"attn\.(pool|norm)_([qkv])", r"attn._attention_pool_\2.\1", key)
+        result[second] = value
+    return result
+
+
+def test_a_file_of_pytorchvideos_head_names_layers_twice(tmp_path, caplog):
+    """Its layer norms within attention have PySlowFast's epsilon, 0.1.5's another."""
+    item = find("mvit_base_16x4")
+    plain = {key: torch.zeros(shape) for key, shape in shapes(item).items()}
+    twice = with_aliases(plain)
+    assert (len(plain), len(twice)) == (377, 482)  # as counted of their own model
+    torch.save({"model_state": twice}, tmp_path / "head.pyth")
+    found = identify(tmp_path / "head.pyth")
+    assert [c.name for c in found.candidates] == ["mvit_base_16x4_native"]
+    assert [step.split(":")[0] for step in found.transformations] == ["join_aliases"]
+    load(item, weights=tmp_path / "head.pyth", any_weights=True)
+    assert "epsilon 1e-06 in PyTorchVideo at its head, 1e-05 in mvit_base_16x4" in caplog.text
+    done = convert(tmp_path / "head.pyth", tmp_path / "o.pyth", to="official")
+    assert (done.num_tensors, done.digest, done.lost) == (377, digest(plain), ())
+    assert done.transformations == found.transformations
+    assert [c.name for c in identify(done.target).candidates] == ["mvit_base_16x4_native"]
+
+
+@pytest.mark.parametrize("layout", ["official", "pyslowfast"])
+def test_layers_of_two_names_are_taken_once(layout):
+    item = small("small/MVIT_16x4")
+    plain = layouts.to_official(other.state_dict("native", "small/MVIT_16x4"))
+    prefix = "model." if layout == "pyslowfast" else ""
+    twice = {prefix + key: value for key, value in with_aliases(plain).items()}
+    read = layouts.to_official(twice)
+    assert list(read) == list(plain)
+    assert digest(read) == digest(plain)
+    # safetensors' save_model keeps one name of each tensor: the first in the alphabet.
+    once = {k: v for k, v in twice.items() if not re.search(r"attn\.(pool|norm)_", k)}
+    assert digest(layouts.to_official(once)) == digest(plain)
+    other_name = next(key for key in twice if "_attention_pool_" in key)
+    with pytest.raises(LayoutError, match="two names of one layer stand for two tensors"):
+        layouts.to_official({**twice, other_name: twice[other_name] + 1})
+    assert shapes(item).keys() == read.keys()

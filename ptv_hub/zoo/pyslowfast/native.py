@@ -11,6 +11,7 @@ from typing import Any
 
 from ptv_hub.errors import ConfigError
 from ptv_hub.zoo.builder_specs import (
+    EPS_MATTERS,
     NATIVE_ATTENTION_EPS,
     MViTSpec,
     ResNetSpec,
@@ -112,7 +113,7 @@ def _epsilon(spec: MViTSpec) -> str:
         return ""
     return (
         f"# Layer norms within attention get epsilon {NATIVE_ATTENTION_EPS:g}, the model's have\n"
-        f"# {spec.attention_norm_eps:g}, and no key says it: logits differ by some 1e-5.\n"
+        f"# {spec.attention_norm_eps:g}, and no key says it: {EPS_MATTERS}.\n"
     )
 
 
