@@ -19,9 +19,37 @@ from ptv_hub.fetching.hub import entry
 from ptv_hub.verification.repeated import kept, predictions
 from tools import draw
 
+TOGETHER = frozenset(
+    {
+        "attestation/test_first_day.py",
+        "cli/test_which_model.py",
+        "engines/test_optimized.py",
+        "inference/test_annotated.py",
+        "inference/test_features.py",
+        "inference/test_predict.py",
+        "inference/test_watching.py",
+        "publish/test_push.py",
+        "publish/test_site.py",
+        "test_torch_hub.py",
+        "training/test_engine.py",
+        "training/test_finishing.py",
+        "training/test_source.py",
+        "verification/test_repeated.py",
+    }
+)
+"""Files whose tests share what takes seconds to make: each in one process, which makes it once."""
+
 Drawn = Callable[..., Path]
 settings.register_profile("patient", deadline=None)  # a deadline judges the machine, not the code
 settings.load_profile("patient")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        name = item.path.relative_to(Path(__file__).parent).as_posix()
+        if name in TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import pytest
 import requests
 
 from ptv_hub.fetching import cache
+from tests import ROOT
+from tests.conftest import TOGETHER
 
 # An address for documentation (RFC 5737): even without the wall nobody would be reached.
 FAR = "192.0.2.1"
@@ -42,3 +44,12 @@ def test_each_test_has_a_cache_of_its_own(number, tmp_path):
     assert cache.folder().is_relative_to(tmp_path)
     assert not cache.folder().exists()
     cache.folder().mkdir()
+
+
+@pytest.mark.xdist_group("groups")
+def test_groups_of_tests_are_kept_together(request):
+    """xdist reads groups off the tests' names, where it sees to it that they stand there."""
+    workers = getattr(request.config, "workerinput", None)
+    if workers is not None and request.config.getvalue("loadgroup"):
+        assert request.node.nodeid.endswith("@groups")
+    assert all((ROOT / "tests" / name).is_file() for name in TOGETHER)

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,7 @@ def test_killed_ranks_go_on_in_another_number_with_the_same_result(weights, tmp_
     process = torchrun(3, command, start_new_session=True)
     while len(rows(parts)) < 4:
         assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
     os.killpg(process.pid, 9)
     process.communicate()
     assert 4 <= len(rows(parts)) < count

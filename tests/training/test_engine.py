@@ -491,7 +491,7 @@ def test_sigterm_writes_a_checkpoint_and_exits_with_143(videos, tmp_path, worker
     start_weights(tmp_path)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     # SMALL's own number of workers comes first; the last of two counts.
-    more = ("SOLVER.MAX_EPOCH", "8", "DATA_LOADER.NUM_WORKERS", str(workers))
+    more = ("SOLVER.MAX_EPOCH", "4", "DATA_LOADER.NUM_WORKERS", str(workers))
     arguments = [*command(videos, parts)]
     at = arguments.index("--data")
     arguments[at:at] = more
