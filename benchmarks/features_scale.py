@@ -171,20 +171,20 @@ def one_pass(name: str) -> float:
 
     import ptv_hub
     from ptv_hub.engines.memory import keep_freed_memory
-    from ptv_hub.inference.transforms import pack
+    from ptv_hub.inference.transforms import pack_pathways
 
     keep_freed_memory()
     model = ptv_hub.load(name, pretrained=False)
     spec = model.entry.input
     views = torch.rand(1, 3, spec.num_frames, spec.crop_size, spec.crop_size)
     with torch.inference_mode():
-        model(pack(views, spec))
+        model(pack_pathways(views, spec))
         print("ready", flush=True)
         sys.stdin.readline()
         taken: list[float] = []
         while sum(taken) < PASSING:
             start = time.perf_counter()
-            model(pack(views, spec))
+            model(pack_pathways(views, spec))
             taken.append(time.perf_counter() - start)
     return statistics.median(taken)
 

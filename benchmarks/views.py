@@ -38,7 +38,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     from ptv_hub.engines.memory import keep_freed_memory
     from ptv_hub.fetching.hub import entry
     from ptv_hub.inference.clips import clip_views
-    from ptv_hub.inference.transforms import pack
+    from ptv_hub.inference.transforms import pack_pathways
     from ptv_hub.inference.video import open_video
 
     item, video = entry(case["name"]), case["video"]
@@ -60,7 +60,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
                 yield from ([view] for view in clip.views)
 
     def pathways(view: list[Any]) -> list[torch.Tensor]:
-        packed = pack(view[0], item.input) if len(view) == 1 else view
+        packed = pack_pathways(view[0], item.input) if len(view) == 1 else view
         return [packed] if isinstance(packed, torch.Tensor) else packed
 
     def batches() -> Iterator[list[torch.Tensor]]:

@@ -57,7 +57,7 @@ def read_frame_list(path: Path, folder: Path) -> dict[str, Listed]:
         reading = found.setdefault(item_id, _Reading())
         if reading is not current:
             if current is not None:
-                current.pack()
+                current.compact()
             current = reading
         try:
             reading.add(frame, labels)
@@ -127,7 +127,7 @@ class _Reading:
             self.ended.append((label, run[0], run[1]))
         self.last[label] = [self.count, self.count]
 
-    def pack(self) -> None:
+    def compact(self) -> None:
         self.packed, self.paths = Frames.of(self.paths), []
 
     def listed(self, folder: Path) -> Listed:

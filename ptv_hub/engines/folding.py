@@ -61,7 +61,7 @@ class FusedConv(nn.Module):
             return y
         return y.relu_() if self.activation == "relu" else functional.silu(y, inplace=True)
 
-    def pack(self) -> None:
+    def pack_weights(self) -> None:
         """From now on use oneDNN's kernel, which adds and activates before it writes."""
         self._packed = {}
 
@@ -300,7 +300,7 @@ def _residual(block: Any) -> Residual | None:
     return Residual(shortcut, inner, last)
 
 
-def pack(net: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+def pack_weights(net: nn.Module, dtype: torch.dtype = torch.float32) -> None:
     """Pack the weights for oneDNN's fused kernels, where this torch and processor have them."""
     if not torch._C._has_mkldnn or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         return
@@ -309,7 +309,7 @@ def pack(net: nn.Module, dtype: torch.dtype = torch.float32) -> None:
         return
     for module in net.modules():
         if isinstance(module, FusedConv):
-            module.pack()
+            module.pack_weights()
 
 
 def _at(net: nn.Module, name: str) -> Any:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from ptv_hub.engines.folding import FusedConv, fold, pack
+from ptv_hub.engines.folding import FusedConv, fold, pack_weights
 from ptv_hub.engines.processor import computes_bf16
 from ptv_hub.errors import MissingExtra, PtvHubError, UnknownName, UsageError, WrongInput
 from ptv_hub.models.boxes import refuse_boxes
@@ -150,7 +150,7 @@ def _torch(model: OptimizedModel) -> Run:
         if isinstance(module, FusedConv):
             module.cast(dtype)
     if device.type == "cpu":
-        pack(net, dtype)
+        pack_weights(net, dtype)
     return _eager(net, dtype, device)
 
 

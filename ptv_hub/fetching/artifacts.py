@@ -239,7 +239,7 @@ def _try_to_record(file: CachedFile, sha256: str) -> Pin | None:
     """The pin that is on record now: this one, if the cache can be written."""
     source = file.pin.source if file.pin else "put into the cache by hand"
     try:
-        return cache.record(file.key, cache.pin_of(file.path, sha256, source))
+        return cache.add_pin(file.key, cache.pin_of(file.path, sha256, source))
     except (WriteError, FileNotFoundError):
         # A cache that others keep for us to read: hashed again next time.
         log.info("%s: the cache cannot be written; its pin is not recorded", file.path)
@@ -292,7 +292,7 @@ def _bring(entry: Entry, wanted: Allowed, progress: bool) -> Fetched:
                 raise _other_bytes(error, wanted) from error
         try:
             # The pin first: a file without one would be hashed once more, a pin can wait.
-            pin = cache.record(wanted.key, cache.pin_of(part, sha256, without_login(address)))
+            pin = cache.add_pin(wanted.key, cache.pin_of(part, sha256, without_login(address)))
             os.replace(part, path)
             discard(part)
         except OSError as error:

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ptv_hub.inference.frames import Video
-from ptv_hub.inference.transforms import ModelInput, crops, pack, prepare_clip
+from ptv_hub.inference.transforms import ModelInput, crops, pack_pathways, prepare_clip
 from ptv_hub.inference.viewing import Viewing
 from ptv_hub.inference.views import Clip, ViewPlan
 from ptv_hub.models.builders import ActionModel
@@ -110,7 +110,7 @@ class ViewBatches:
         batch = _together([view for _, view in self._waiting], self._device)
         owners = [owner for owner, _ in self._waiting]
         self._waiting = []
-        found = self._function(pack(batch, self._spec))
+        found = self._function(pack_pathways(batch, self._spec))
         outputs = {name: _on_its_way(values.float()) for name, values in found.items()}
         done = None
         if self._device.type == "cuda":

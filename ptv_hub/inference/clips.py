@@ -24,7 +24,7 @@ from ptv_hub.zoo.input_spec import InputSpec, Protocol
 
 @dataclass(frozen=True)
 class ClipViews:
-    """One clip, and its crops as the model sees them (before ``transforms.pack``)."""
+    """One clip, and its crops as the model sees them (before ``transforms.pack_pathways``)."""
 
     clip: Clip
     views: tuple[Tensor, ...]

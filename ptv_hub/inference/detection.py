@@ -15,7 +15,7 @@ from ptv_hub.inference.box_files import Box, read_boxes
 from ptv_hub.inference.clips import prepared
 from ptv_hub.inference.frames import Video
 from ptv_hub.inference.predict import ClassScore, best_classes, ready_model
-from ptv_hub.inference.transforms import pack
+from ptv_hub.inference.transforms import pack_pathways
 from ptv_hub.inference.video import Source, open_video
 from ptv_hub.inference.views import Clip, clip_around
 from ptv_hub.models.builders import ActionModel, VideoModel, activated
@@ -139,7 +139,9 @@ def _scored(net: VideoModel, video: Video, boxes: Sequence[Box]) -> list[tuple[C
         corners = [_in_pixels(boxes[number], height, width, video.name) for number in numbers]
         ratio = (frames.shape[3] / width, frames.shape[2] / height) * 2
         scaled = torch.tensor(corners) * torch.tensor(ratio)
-        scores = net(pack(frames[None].to(device), spec), [scaled.to(device)]).float().cpu()
+        scores = (
+            net(pack_pathways(frames[None].to(device), spec), [scaled.to(device)]).float().cpu()
+        )
         found |= dict(zip(numbers, zip(corners, scores, strict=True), strict=True))
     return [found[number] for number in range(len(boxes))]
 

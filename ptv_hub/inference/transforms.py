@@ -88,8 +88,8 @@ class ClipTransform:
         """
         clip = _frames(frames)
         if clip.dim() == 4:
-            return pack(self._view(clip), self.spec)
-        return pack(torch.stack([self._view(one) for one in clip]), self.spec)
+            return pack_pathways(self._view(clip), self.spec)
+        return pack_pathways(torch.stack([self._view(one) for one in clip]), self.spec)
 
     def _view(self, clip: Tensor) -> Tensor:
         """(T, H, W, 3) -> (3, T, S, S)."""
@@ -206,7 +206,7 @@ def crops(clip: Tensor, spec: InputSpec, num_crops: int) -> list[Tensor]:
     return [clip[:, :, top : top + size, left : left + size] for top, left in offsets]
 
 
-def pack(view: Tensor, spec: InputSpec) -> ModelInput:
+def pack_pathways(view: Tensor, spec: InputSpec) -> ModelInput:
     """A view (..., T, S, S) as the model takes it: itself, or [slow, fast] of two pathways."""
     if spec.slowfast_alpha is None:
         return view

@@ -59,7 +59,7 @@ from ptv_hub.zoo.repository import (
 log = logging.getLogger("ptv_hub")
 
 
-def prepare(
+def assemble(
     item: Entry,
     folder: str | os.PathLike[str],
     *,
@@ -289,7 +289,7 @@ def push(
     weights = weights if weights is not None else asked.file
     item = asked.entry
     with scratch_folder() if folder is None else nullcontext(Path(folder)) as where:
-        prepare(item, where, repo_id=repo_id, weights=weights, results=results, progress=progress)
+        assemble(item, where, repo_id=repo_id, weights=weights, results=results, progress=progress)
         return upload(
             where,
             repo_id,

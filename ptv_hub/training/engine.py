@@ -30,7 +30,7 @@ from ptv_hub.training.fabric import make_fabric, nodes_of, scaler_of
 from ptv_hub.training.listed import as_begun, write_listed
 from ptv_hub.training.loading import training_loader
 from ptv_hub.training.logs import RunLog
-from ptv_hub.training.modules import prepare_model
+from ptv_hub.training.modules import adapt_model
 from ptv_hub.training.optimizer import make_optimizer
 from ptv_hub.training.result import Progress, TrainingResult
 from ptv_hub.training.source import Check, Source, check_videos
@@ -295,7 +295,7 @@ class _Run:
             own = {key: tensor.clone() for key, tensor in weights.official.items()}
             load_weights(model, own, where=weights.path, new_head=True)
         on_gpu = self.fabric.device.type == "cuda"
-        prepare_model(model, recipe, rank=self.rank, world=self.world, on_gpu=on_gpu)
+        adapt_model(model, recipe, rank=self.rank, world=self.world, on_gpu=on_gpu)
         # Depthwise convolutions of three dimensions are a third slower the other way round.
         model.to(memory_format=torch.channels_last_3d)
         optimizer = make_optimizer(model, recipe)

@@ -21,7 +21,7 @@ from ptv_hub.zoo.recipe import Recipe
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def prepare_model(
+def adapt_model(
     model: VideoModel, recipe: Recipe, *, rank: int, world: int, on_gpu: bool = False
 ) -> None:
     """Replace dropout (and batch norms, where the recipe asks for it), and freeze stages.

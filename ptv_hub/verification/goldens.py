@@ -80,7 +80,7 @@ def shipped() -> dict[str, Golden]:
     return {**read_goldens(drawn), **(read_goldens(attested) if attested.exists() else {})}
 
 
-def recorded() -> dict[str, Golden]:
+def kept() -> dict[str, Golden]:
     """The goldens that this machine recorded, by digest.
 
     Raises:
@@ -106,7 +106,7 @@ def read_goldens(path: Path) -> dict[str, Golden]:
     return {golden.digest: golden for golden in content.goldens}
 
 
-def record(golden: Golden) -> None:
+def keep(golden: Golden) -> None:
     """Keep a golden in the cache folder; one of the same digest is replaced.
 
     Raises:
@@ -114,7 +114,7 @@ def record(golden: Golden) -> None:
     """
     path = cache.folder() / "goldens.json"
     with cache.locked(path):
-        known = {**recorded(), golden.digest: golden}
+        known = {**kept(), golden.digest: golden}
         write_text(path, to_json(tuple(known.values())))
 
 

@@ -48,11 +48,11 @@ def check_numbers(model: VideoModel, found: Outputs, digest: str, *, keep: bool)
     golden = goldens.shipped().get(digest)
     if golden is not None:
         return _compared(model, found, golden, "holds", golden.weights)
-    golden = goldens.recorded().get(digest)
+    golden = goldens.kept().get(digest)
     if golden is not None:
         return _compared(model, found, golden, "as recorded here", "no proof that they are right")
     if keep:
-        goldens.record(golden_of(model, found, digest, weights="a file of this machine"))
+        goldens.keep(golden_of(model, found, digest, weights="a file of this machine"))
         note = "nobody has stated outputs for these weights; recorded now, for the next time"
     else:
         note = "nobody has stated outputs for these weights; --record keeps those of this machine"

@@ -166,14 +166,14 @@ def pin(sha256: str = SHA256) -> cache.Pin:
 
 
 def test_the_first_day_of_a_pin_stays_while_the_bytes_are_the_same():
-    cache.record("a/b", pin())
-    cache.record("a/b", pin().model_copy(update={"since": "2021-01-01", "mtime_ns": 2}))
+    cache.add_pin("a/b", pin())
+    cache.add_pin("a/b", pin().model_copy(update={"since": "2021-01-01", "mtime_ns": 2}))
     assert cache.pins()["a/b"].since == "2020-01-01"
     assert cache.pins()["a/b"].mtime_ns == 2
 
 
 def test_threads_that_record_at_once_lose_nothing():
-    threads = [threading.Thread(target=cache.record, args=(f"a/{i}", pin())) for i in range(16)]
+    threads = [threading.Thread(target=cache.add_pin, args=(f"a/{i}", pin())) for i in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:

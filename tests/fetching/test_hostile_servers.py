@@ -390,7 +390,7 @@ def test_a_file_that_0_1_pinned_without_its_scheme_is_still_found(server):
     found.path.rename(place)
     pin = cache.pins()[name]
     cache.forget([name])
-    cache.record(old, pin)
+    cache.add_pin(old, pin)
     asked = len(server.asked)
     again = fetch(item, progress=False)
     assert (again.path, again.sha256, again.from_cache) == (place, found.sha256, True)

@@ -16,7 +16,7 @@ import ptv_hub
 from ptv_hub.errors import UnknownName, WrongInput
 from ptv_hub.fetching.hub import entry
 from ptv_hub.inference.clips import clip_views
-from ptv_hub.inference.transforms import crops, input_spec, pack, prepare, transform
+from ptv_hub.inference.transforms import crops, input_spec, pack_pathways, prepare, transform
 from ptv_hub.inference.video import open_video
 from ptv_hub.inference.views import plan_views
 from ptv_hub.models.builders import build
@@ -114,7 +114,7 @@ def test_the_views_of_a_video_are_the_references_bit_for_bit(name, source):
         for found in clip_views(video, item.input, protocol):
             whole = torch.from_numpy(np.stack([raw[frame] for frame in found.clip.frames]))
             for place in range(3):
-                ours = as_list(pack(found.views[place], item.input))
+                ours = as_list(pack_pathways(found.views[place], item.input))
                 for one, other in zip(ours, reference(whole, item.input, place), strict=True):
                     assert torch.equal(one, other)
 
@@ -260,6 +260,6 @@ def test_the_slow_pathway_has_the_frames_that_the_model_would_take(how):
     spec = item.input.model_copy(update={"slow_frames": how})
     model = build(item.model_copy(update={"input": spec}), device="meta")
     view = torch.arange(32.0).reshape(1, 1, 32, 1, 1).expand(1, 3, 32, 193, 193)
-    slow, fast = pack(view, spec)
+    slow, fast = pack_pathways(view, spec)
     assert torch.equal(slow, model.pathways(view)[0])
     assert torch.equal(fast, view)

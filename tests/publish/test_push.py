@@ -46,7 +46,7 @@ def prepared(drawn, tmp_path_factory) -> Path:
     """The files of a repository of x3d_xs, with drawn weights."""
     folder = tmp_path_factory.mktemp("prepared")
     item = ptv_hub.entry("x3d_xs")
-    push.prepare(item, folder, repo_id=NAME, weights=drawn("x3d_xs"), progress=False)
+    push.assemble(item, folder, repo_id=NAME, weights=drawn("x3d_xs"), progress=False)
     return folder
 
 
@@ -114,7 +114,7 @@ def test_a_revision_stays_what_it_was(server, prepared, drawn, tmp_path):
     first = upload(prepared, NAME).commit
     other = tmp_path / "other"
     weights = drawn("x3d_xs", seed=1)
-    push.prepare(ptv_hub.entry("x3d_xs"), other, repo_id=NAME, weights=weights, progress=False)
+    push.assemble(ptv_hub.entry("x3d_xs"), other, repo_id=NAME, weights=weights, progress=False)
     second = upload(other, NAME).commit
     assert first != second
     old, new = ptv_hub.load(f"hf-hub:{NAME}@{first}"), ptv_hub.load(f"hf-hub:{NAME}")
@@ -162,7 +162,7 @@ def test_pushing_the_same_weights_again_uploads_nothing(server, prepared, drawn,
     sent, commits = list(server.uploads), len(server.repositories[NAME].commits)
     before = len(server.requests)
     anew = tmp_path / "anew"
-    push.prepare(
+    push.assemble(
         ptv_hub.entry("x3d_xs"), anew, repo_id=NAME, weights=drawn("x3d_xs"), progress=False
     )
     again = upload(anew, NAME)
@@ -351,10 +351,10 @@ def test_weights_of_another_model_are_not_published(drawn, tmp_path):
     item = ptv_hub.entry("x3d_m")
     with pytest.raises(CheckpointError, match="not those of x3d_m"):
         # The same keys and shapes: only what the file says of itself tells them apart.
-        push.prepare(item, tmp_path, repo_id=NAME, weights=drawn("x3d_xs"), progress=False)
+        push.assemble(item, tmp_path, repo_id=NAME, weights=drawn("x3d_xs"), progress=False)
     other = ptv_hub.entry("slow_r50")
     with pytest.raises(KeyMismatch):
-        push.prepare(other, tmp_path, repo_id=NAME, weights=drawn("x3d_xs"), progress=False)
+        push.assemble(other, tmp_path, repo_id=NAME, weights=drawn("x3d_xs"), progress=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -365,13 +365,13 @@ def test_weights_that_fail_a_check_are_not_published(tmp_path):
     checkpoint.write(bad, tensors)
     item = ptv_hub.entry("x3d_xs")
     with pytest.raises(CheckpointError, match="do not pass verify"):
-        push.prepare(item, tmp_path / "new" / "out", repo_id=NAME, weights=bad, progress=False)
+        push.assemble(item, tmp_path / "new" / "out", repo_id=NAME, weights=bad, progress=False)
     assert list(tmp_path.iterdir()) == [bad]
 
 
 def test_passing_a_repository_on_vouches_for_nothing(prepared, tmp_path):
     item = ptv_hub.entry(f"local-dir:{prepared}")
-    config = push.prepare(item, tmp_path, repo_id="org/again", progress=False)
+    config = push.assemble(item, tmp_path, repo_id="org/again", progress=False)
     before = json.loads((prepared / "config.json").read_text())
     assert config.provenance.vouched_by is None
     assert config.provenance.source == f"local folder {prepared.name}"

@@ -16,7 +16,7 @@ import torch
 
 import ptv_hub
 from ptv_hub.datasets import motion
-from ptv_hub.publish.push import prepare
+from ptv_hub.publish.push import assemble
 from ptv_hub.publish.upload import upload
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import find
@@ -64,7 +64,7 @@ def repository(request, drawn, tmp_path_factory) -> Path:
     of = item.name.removeprefix("tiny_")
     # Of another seed than those whose digests are known: they are nobody's.
     weights = None if of == item.name else drawn(of, training=False, seed=1)
-    prepare(item, folder, repo_id="org/r", weights=weights, progress=False)
+    assemble(item, folder, repo_id="org/r", weights=weights, progress=False)
     return folder
 
 
@@ -161,7 +161,7 @@ def run(code: str, *words: object, **environment: str) -> subprocess.CompletedPr
 
 def test_through_the_hub(monkeypatch, video, tmp_path):
     folder = tmp_path / "r"
-    prepare(find("motion_x3d"), folder, repo_id="org/motion", progress=False)
+    assemble(find("motion_x3d"), folder, repo_id="org/motion", progress=False)
     with hub_server.in_this_process(monkeypatch, tmp_path / "hf") as server:
         upload(folder, "org/motion")
         there = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home")}
@@ -181,7 +181,7 @@ def test_the_page_runs(transformers, video, tmp_path, monkeypatch):
 
 
 def test_without_this_package_it_says_what_to_install(tmp_path):
-    prepare(find("motion_x3d"), tmp_path / "r", repo_id="org/motion", progress=False)
+    assemble(find("motion_x3d"), tmp_path / "r", repo_id="org/motion", progress=False)
     hide = "import sys; sys.modules['ptv_hub'] = None\n"
     done = run(hide + SCRIPT, tmp_path / "r", "video.mp4", HF_HOME=str(tmp_path / "home"))
     assert done.returncode != 0

@@ -8,7 +8,7 @@ from torch import nn
 from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import build
 from ptv_hub.training.finetuning import finetuning
-from ptv_hub.training.modules import CpuSyncBatchNorm3d, prepare_model
+from ptv_hub.training.modules import CpuSyncBatchNorm3d, adapt_model
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_which_batch_norm_is_taken(on_gpu, world, kind):
     keys = list(model.state_dict())
     recipe = finetuning(entry("x3d_xs")).recipe
     assert recipe.sync_bn
-    prepare_model(model, recipe, rank=0, world=world, on_gpu=on_gpu)
+    adapt_model(model, recipe, rank=0, world=world, on_gpu=on_gpu)
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
     assert len(norms) > 50
     assert {type(norm) for norm in norms} == {kind}

@@ -10,7 +10,7 @@ import torch
 
 from ptv_hub.fetching.hub import entry
 from ptv_hub.models.builders import build
-from ptv_hub.training.modules import BatchDropout, keep_still, prepare_model, seed_dropout
+from ptv_hub.training.modules import BatchDropout, adapt_model, keep_still, seed_dropout
 from ptv_hub.training.optimizer import LOSSES, make_optimizer, parameter_groups, set_learning_rate
 from ptv_hub.weights import layouts
 from ptv_hub.weights.load import load_weights
@@ -46,7 +46,7 @@ def two_steps(name, dtype=torch.float32):
     load_weights(model, {k: t.clone() for k, t in tensors.items()}, where="drawn")
     model.to(dtype)
     recipe = recipe_of(item)
-    prepare_model(model, recipe, rank=0, world=1)
+    adapt_model(model, recipe, rank=0, world=1)
     optimizer = make_optimizer(model, recipe)
     set_learning_rate(optimizer, golden["lr"])
     model.train()
@@ -122,7 +122,7 @@ def test_frozen_stages_learn_nothing_and_keep_their_statistics():
     item = entry("x3d_xs")
     model = build(item)
     recipe = Recipe(frozen_stages=3, base_lr=0.1)
-    prepare_model(model, recipe, rank=0, world=1)
+    adapt_model(model, recipe, rank=0, world=1)
     optimizer = make_optimizer(model, recipe)
     model.train()
     keep_still(model, recipe)
@@ -138,7 +138,7 @@ def test_frozen_stages_learn_nothing_and_keep_their_statistics():
 def test_frozen_batch_norm_keeps_all_statistics_and_learns_scales():
     model = build(entry("x3d_xs"))
     recipe = Recipe(frozen_bn=True)
-    prepare_model(model, recipe, rank=0, world=1)
+    adapt_model(model, recipe, rank=0, world=1)
     model.train()
     keep_still(model, recipe)
     before = {k: t.clone() for k, t in model.state_dict().items() if "running_" in k}

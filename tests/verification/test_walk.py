@@ -474,7 +474,7 @@ def test_a_damaged_record_of_goldens_is_a_plain_error(weights, tmp_path):
     kept.parent.mkdir()
     kept.write_text("{")
     with pytest.raises(FetchError, match=r"recorded goldens cannot be read"):
-        goldens.recorded()
+        goldens.kept()
 
 
 def test_outputs_that_differ_from_the_shipped_golden_fail(weights):

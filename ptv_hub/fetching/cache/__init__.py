@@ -12,7 +12,7 @@ from ptv_hub.fetching.cache.contents import (
     remove_drawn,
     size_of,
 )
-from ptv_hub.fetching.cache.pinned import Pin, forget, pin_of, pins, record
+from ptv_hub.fetching.cache.pinned import Pin, add_pin, forget, pin_of, pins
 from ptv_hub.fetching.cache.places import (
     CACHE_VARIABLE,
     PART_SUFFIX,
@@ -46,6 +46,7 @@ __all__ = [
     "LockFile",
     "LockedFile",
     "Pin",
+    "add_pin",
     "allowed",
     "as_it_is_now",
     "cached_files",
@@ -65,7 +66,6 @@ __all__ = [
     "pin_of",
     "pins",
     "read_lock",
-    "record",
     "remove",
     "remove_drawn",
     "size_of",

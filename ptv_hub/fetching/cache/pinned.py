@@ -56,7 +56,7 @@ def pins() -> dict[str, Pin]:
         ) from error
 
 
-def record(name: str, pin: Pin) -> Pin:
+def add_pin(name: str, pin: Pin) -> Pin:
     """Record what a file is; of one that was seen before with these bytes, the first day stays.
 
     Returns the pin as it is recorded.

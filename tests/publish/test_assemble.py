@@ -55,7 +55,7 @@ def calls(monkeypatch) -> Counter[tuple[str, str]]:
 
 def test_a_file_is_read_hashed_and_built_once(drawn, tmp_path, calls):
     source = drawn("x3d_xs", seed=3)
-    config = push.prepare(
+    config = push.assemble(
         ptv_hub.entry("x3d_xs"), tmp_path, repo_id="org/name", weights=source, progress=False
     )
     assert calls["read", source.name] == 1
