@@ -111,8 +111,9 @@ def own_word(file: Checkpoint) -> OwnWord:
     names = tuple(filter(None, [name, *several.split(", ")]))
     config = _config(file)
     data, model = config.get("DATA"), config.get("MODEL")
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) and not isinstance(model, dict):
         return _word_of_mmaction2(file, name, names)
+    data = data if isinstance(data, dict) else {}
     # Numbers alone: a few words of YAML can stand for a list that nobody can print.
     claims = {c: data[key] for c, key in _CLAIMS.items() if type(data.get(key)) is int}
     arch = model.get("ARCH") if isinstance(model, dict) else None
@@ -126,7 +127,8 @@ def own_word(file: Checkpoint) -> OwnWord:
         claims,
         names,
         builders=_ARCHS.get(arch, ()),
-        pooled=arch in ("c2d", "i3d"),
+        # Of a SlowFast it would choose between heads, which it tells nothing of.
+        pooled=None if arch == "slowfast" else arch in ("c2d", "i3d"),
         pooling="boxes" if boxes else "global" if _in_short_cycles(config) else "windowed",
         boxes=boxes,
         aligned=aligned,

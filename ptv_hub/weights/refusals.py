@@ -74,7 +74,7 @@ REFUSALS = (
         "native",
         "an MViTv2 of PySlowFast",
         "no builder of PyTorchVideo has its relative positions",
-        _matching(r"\.attn\.rel_pos_[hwt]$"),
+        _native_vit(r"^blocks\.\d+\.attn\.rel_pos_[hwt]$"),
     ),
     Refusal(
         "native",
@@ -103,7 +103,7 @@ REFUSALS = (
     ),
     Refusal(
         "mmaction2",
-        "a detector of MMAction2",
+        "a detector of MMAction2 or MMDetection",
         "its head and its cutting of regions are others than PyTorchVideo's, and were not examined",
         _matching(r"^roi_head\."),
     ),

@@ -114,6 +114,15 @@ def test_a_detector_is_told_by_its_config_or_your_word_and_never_guessed(tmp_pat
         load("slow_4x16_r50", weights=legacy, num_classes=80)
 
 
+def test_a_config_that_says_nothing_of_boxes_does_not_choose_a_head(tmp_path):
+    tensors = other.zeros("native", SLOWFAST)
+    config = {"MODEL": {"ARCH": "slowfast"}, "DATA": {"NUM_FRAMES": 32, "SAMPLING_RATE": 2}}
+    content = {"model_state": tensors, "cfg": json.dumps(config)}
+    torch.save(content, tmp_path / "slowfast.pyth")
+    with pytest.raises(Undecided, match="a SlowFast with a head for boxes"):
+        convert(tmp_path / "slowfast.pyth", tmp_path / "out.pyth", to="official")
+
+
 def test_whole_videos_classes_tell_that_a_file_is_of_no_detector(tmp_path):
     bare = empty(tmp_path / "kinetics.pyth", None, "Kinetics/SLOW_4x16_R50")
     found = identify(bare)

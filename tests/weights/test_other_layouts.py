@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 from ptv_hub.errors import (
     CheckpointError,
@@ -390,7 +391,10 @@ def test_the_first_digits_of_a_hash_tell_a_published_file(tmp_path, monkeypatch)
         ("s3.pathway0_nonlocal1.conv_theta.weight", "a non-local network of PySlowFast"),
         ("backbone.s1.pathway0_stem.conv.weight", "a contrastive model of PySlowFast"),
         ("s2.pathway0_res0.branch2.a_bn.split_bn.running_mean", "split batch norms"),
-        ("blocks.0.attn.rel_pos_h", "an MViTv2 of PySlowFast"),
+        (
+            "blocks.0.attn.rel_pos_h patch_embed.proj.weight head.projection.weight",
+            "an MViTv2 of PySlowFast",
+        ),
         ("backbone.layer2.1.non_local_block.g.conv.weight", "a non-local network of MMAction2"),
         ("backbone.layer1.0.conv2.1.conv.weight", "interaction-preserved CSN"),
         ("backbone.layer1.0.conv1.conv.conv_s.weight", "R(2+1)D R34"),
@@ -398,7 +402,7 @@ def test_the_first_digits_of_a_hash_tell_a_published_file(tmp_path, monkeypatch)
     ],
 )
 def test_inexpressible_networks_are_named_with_the_reason(key, says, tmp_path):
-    torch.save({key: torch.ones(2)}, tmp_path / "file.pyth")
+    torch.save({name: torch.ones(2) for name in key.split()}, tmp_path / "file.pyth")
     found = identify(tmp_path / "file.pyth")
     assert says in (found.problem or "")
     assert found.layout in ("native", "mmaction2")
@@ -407,6 +411,17 @@ def test_inexpressible_networks_are_named_with_the_reason(key, says, tmp_path):
         convert(tmp_path / "file.pyth", tmp_path / "out.pyth", to="official")
     with pytest.raises(CheckpointError):
         load("x3d_xs", weights=tmp_path / "file.pyth")
+
+
+def test_a_transformer_of_others_is_not_named_as_pyslowfasts(tmp_path):
+    """torchvision's MViTv2, and whatever else has places relative to each other (ViTDet, SAM)."""
+    with torch.device("meta"):
+        keys = list(torchvision.models.video.mvit_v2_s().state_dict())
+    for name, others in (("file", keys), ("sam", [f"image_encoder.{key}" for key in keys])):
+        torch.save({key: torch.ones(2) for key in others}, tmp_path / f"{name}.pth")
+        found = identify(tmp_path / f"{name}.pth")
+        assert (found.layout, found.candidates) == (None, ())
+        assert "belong to no layout" in (found.problem or "")
 
 
 def test_two_depths_are_named_by_the_blocks_that_one_pathway_has(tmp_path):

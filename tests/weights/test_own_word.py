@@ -64,3 +64,9 @@ def test_a_record_is_found_however_its_key_is_spelled(tmp_path):
     assert ENTRY.encode() not in header
     path.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + length :])
     assert recorded(path) == found
+
+
+def test_a_config_of_a_model_alone_is_its_word():
+    cfg = {"cfg": "MODEL: {ARCH: c2d}"}
+    word = own_word(Checkpoint(Path("x"), "zip", "bare", "", {}, cfg))
+    assert (word.builders, word.pooled, word.claims) == (("c2d",), True, {})
