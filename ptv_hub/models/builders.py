@@ -176,6 +176,12 @@ class VideoModel(HubHabits, TimmHabits, FullPrecision):
         Raises:
             UsageError: a negative number, or another number of labels.
         """
+        if isinstance(labels, str):  # timm's second argument is a way of pooling
+            raise UsageError(
+                "labels are a list of names",
+                expected="['one', 'two', ...]; the head pools as published",
+                found=repr(labels),
+            )
         if num_classes < 0 or (labels and len(labels) != num_classes):
             raise UsageError(
                 "a classifier has as many labels as classes, or none",

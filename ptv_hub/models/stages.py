@@ -60,6 +60,11 @@ class FeatureInfo(tuple[Stage, ...]):
     def module_name(self) -> list[str]:
         return [f"blocks.{stage.block}" for stage in self]
 
+    @property
+    def out_indices(self) -> list[int]:
+        """The numbers of the stages, as ``out_indices`` of ``load`` counts them."""
+        return list(dict.fromkeys(stage.index for stage in self))
+
     def get_dicts(self) -> list[dict[str, object]]:
         return [stage._facts() for stage in self]
 

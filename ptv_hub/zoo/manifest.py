@@ -209,6 +209,7 @@ def list_models(
     depth: str | None = None,
     max_gflops: float | None = None,
     max_params_millions: float | None = None,
+    pretrained: bool = False,
     zoo: str = "core",
 ) -> list[str]:
     """Names of the entries that match, in the manifest's order.
@@ -219,16 +220,18 @@ def list_models(
     ``arch``, ``dataset`` and ``depth`` are compared without case (``arch="r2plus1d"`` is
     ``R(2+1)D``). ``max_gflops`` (1e9, of one view) and
     ``max_params_millions`` are limits on the published figures; entries without them do not match.
+    ``pretrained`` leaves out those of which no weights can be fetched (you bring the file).
     ``zoo`` is a collection: ``core`` (with manifests of one's own), ``pyslowfast_native``,
     ``mmaction2``, or ``all``.
 
     Raises:
         UnknownName: there is no such collection.
     """
+    among = [item for item in of_zoo(zoo) if item.artifacts or not pretrained]
     return [
         item.name
         for item in filter_entries(
-            of_zoo(zoo),
+            among,
             pattern,
             exclude=exclude,
             arch=arch,

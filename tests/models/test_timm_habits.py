@@ -112,6 +112,8 @@ def test_a_new_classifier_must_make_sense(drawn):
     for wrong in ((-1,), (3, ["a"])):
         with pytest.raises(UsageError, match="as many labels as classes"):
             model.reset_classifier(*wrong)
+    with pytest.raises(UsageError, match="a list of names"):
+        model.reset_classifier(3, "avg")
 
 
 # ------------------------------------------------------------------------ gradients
@@ -251,6 +253,7 @@ def test_out_indices_choose_stages(drawn):
     assert model.feature_info.get_dicts()[0] == {
         "num_chs": 320, "reduction": 4, "module": "blocks.1", "index": 1
     }  # fmt: skip
+    assert model.feature_info.out_indices == [1, 4]
     small = load("motion_x3d", features_only=True, out_indices=(2, 0))
     maps = small(clip_of(small))
     assert [m.shape[1] for m in maps] == small.feature_info.channels()
@@ -269,6 +272,10 @@ def test_models_are_listed_by_parts_globs_and_families():
         *("slowfast_4x16_r50", "slowfast_r50")
     ]
     assert ptv_hub.list_models("nothing") == []
+    assert ptv_hub.list_models("*x3d*", pretrained=True) == ptv_hub.list_models("X3D")
+    served, brought = "mvit_base_16x4", "mvit_base_16x4_native"  # of the second no file is served
+    assert {served, brought} <= set(ptv_hub.list_models("mvit", zoo="all"))
+    assert brought not in ptv_hub.list_models("mvit", zoo="all", pretrained=True)
 
 
 def test_names_are_offered_for_completion():

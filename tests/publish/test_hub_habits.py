@@ -84,6 +84,19 @@ def test_a_folder_holds_what_load_and_transformers_need(tmp_path):
     assert ptv_hub.entry(folder).name == "motions"
 
 
+def test_transformers_words_are_understood():
+    read = ptv_hub.VideoModel.from_pretrained
+    model = read("motion_x3d", num_labels=3, ignore_mismatched_sizes=True, device_map="cpu")
+    assert model.num_classes == 3
+    labels = {"0": "near", "1": "far"}
+    model = read("motion_x3d", id2label=labels, label2id={"near": 0, "far": 1})
+    assert (model.num_classes, model.entry.labels) == (2, ("near", "far"))
+    with pytest.raises(UsageError, match="from 0"):
+        read("motion_x3d", id2label={1: "near", 2: "far"})
+    with pytest.raises(UsageError, match="as many labels as classes"):
+        read("motion_x3d", id2label=labels, num_labels=3)
+
+
 def test_initial_weights_are_said_to_be_such(tmp_path):
     model = ptv_hub.load("motion_x3d", pretrained=False)
     model.save_pretrained(tmp_path / "new")
