@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -289,11 +289,12 @@ class _Told:
             else:
                 _json_line(dumped)
 
-    def end(self, failures: Sequence[object]) -> None:
+    def end(self, failures: Sequence[Mapping[str, object]]) -> None:
+        without = [{**failure, "predictions": []} for failure in failures]
         if self._how == "json":
-            print_json([*self._dumped, *failures])
+            print_json([*self._dumped, *without])
         elif self._how == "jsonl":
-            for failure in failures:
+            for failure in without:
                 _json_line(failure)
 
 

@@ -81,7 +81,10 @@ class VideoRun:
         """Every video that could be done, as soon as it is; the others are told and counted."""
         from ptv_hub.runs.collection import run
 
+        number, count = share.part
+        before = len(list({one.key for one in self.videos})[number - 1 :: count])
         for done in run(work, self.videos, out, share):
+            before -= 1
             if done.failure is not None:
                 self.failed(done.video.told, done.failure.error)
                 continue
@@ -89,11 +92,13 @@ class VideoRun:
             for note in done.made.notes:
                 tell(f"{done.video.told}: {note}")
             yield done
+        if before and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            tell(f"{before} {'was' if before == 1 else 'were'} done before: {out}")
 
     def failed(self, name: str, error: str) -> None:
         """Tell of a video that could not be done, and remember it."""
         tell_lines(f"ptv-hub: {error}")
-        self.failures.append({"video": name, "error": error, "predictions": []})
+        self.failures.append({"video": name, "error": error})
 
     def undrawn(self, error: PtvHubError) -> None:
         """A picture of what was found could not be drawn; what was found stands."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 
 import pytest
@@ -69,3 +70,13 @@ def test_nothing_that_was_typed_of_windows_is_passed_over(tmp_path, words, told)
     ran = ptv_hub("features", "x3d_xs", SHORT, "-o", tmp_path / "out", *words.split())
     assert ran.code == 2
     assert told in ran.err
+
+
+def test_what_was_done_before_is_counted_and_a_failure_says_no_more_than_it_is(tmp_path):
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    words = ("features", "motion_x3d", SHORT, "-o", tmp_path / "out")
+    assert "before" not in ptv_hub(*words, "--window", "1s").err
+    again = ptv_hub(*words, tmp_path / "bad.mp4", "--window", "1s", "--json")
+    assert f"1 was done before: {tmp_path / 'out'}" in again.err
+    (failed,) = json.loads(again.out)
+    assert (again.code, failed.keys()) == (1, {"video", "error"})
