@@ -21,6 +21,9 @@ KEPT: dict[str, tuple[Role, ...]] = {
     "X3D": ("stem", "head"),
     "Slow": ("head",),
     "C2D": ("head",),
+    "I3D": ("head",),
+    "SlowFast": ("head",),
+    "R(2+1)D": ("head",),
 }
 """Architecture -> the roles whose layers stay in float32; of one that is not named, none."""
 

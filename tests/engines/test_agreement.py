@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from ptv_hub.engines.agreement import agreement, require
+from ptv_hub.engines.kept import KEPT, ROLES
 from ptv_hub.errors import QuantizationError
+from ptv_hub.zoo.manifest import entries
 
 SCORES = torch.tensor([[0.6, 0.3, 0.1], [0.36, 0.34, 0.3], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8]])
 """The second has a margin of 0.02: it does not tell."""
@@ -58,3 +60,8 @@ def test_nothing_compared_and_no_numbers_are_failures():
         beside(SCORES, views=0)
     with pytest.raises(QuantizationError, match="not finite"):
         beside(torch.full_like(SCORES, math.nan))
+
+
+def test_what_stays_in_float32_is_said_of_architectures_that_there_are():
+    assert set(KEPT) <= {item.arch for item in entries()}
+    assert set().union(*KEPT.values()) <= set(ROLES)
