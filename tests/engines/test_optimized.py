@@ -46,6 +46,12 @@ def model() -> VideoModel:
 
 
 @pytest.fixture(scope="module")
+def small() -> VideoModel:
+    """The trained one that comes along: a pass of it is a hundredth of X3D_XS's."""
+    return ptv_hub.load("motion_x3d", activation="softmax")
+
+
+@pytest.fixture(scope="module")
 def golden() -> np.ndarray:
     return np.load(GOLDEN)["Kinetics/X3D_XS/scores"]
 
@@ -56,7 +62,11 @@ def clip() -> torch.Tensor:
     return draw.clip(spec.num_frames, spec.crop_size)
 
 
-@pytest.mark.parametrize("item", entries(), ids=lambda item: item.name)
+# Those of the other data sets are the same networks with other heads.
+KINETICS = [item for item in entries() if item.dataset == "kinetics400"]
+
+
+@pytest.mark.parametrize("item", KINETICS, ids=lambda item: item.name)
 def test_every_batch_norm_finds_its_convolution(item):
     model = build(item, device="meta").eval()
     norms = sum(isinstance(module, nn.BatchNorm3d) for module in model.modules())
@@ -95,12 +105,12 @@ def test_two_pathways_and_another_activation():
     clip = torch.randn(1, 3, 32, 193, 193, generator=torch.Generator().manual_seed(1))
     fast = optimize(model)
     with torch.inference_mode():
-        assert (fast(clip) - model(clip)).abs().max() <= FP32
-        pair = model.pathways(clip)
-        assert torch.equal(fast(list(pair)), fast(clip))
-        model.activation = fast.activation = None
         wanted = model(clip)
-        assert (fast(clip) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+        scores = fast(clip)
+        assert (scores - wanted).abs().max() <= FP32
+        fast.activation = None
+        logits = fast(list(model.pathways(clip)))  # of one position: a mean of one
+        assert torch.allclose(logits.softmax(dim=1), scores, rtol=0, atol=FP32)
 
 
 @pytest.mark.slow
@@ -131,18 +141,25 @@ def test_bf16_is_near_and_says_what_it_is(model, clip, golden):
     assert scores.argmax() == golden.argmax()  # by a margin of 0.06
 
 
-def test_openvino_scores_and_its_cache(model, clip, golden, tmp_path, monkeypatch):
+def test_openvino_scores(model, clip, golden, tmp_path, monkeypatch):
     pytest.importorskip("openvino")
     monkeypatch.setenv("PTV_HUB_CACHE", str(tmp_path))
-    first = optimize(model, "openvino")(clip)
-    assert np.abs(first.numpy() - golden).max() <= 5e-6
+    assert np.abs(optimize(model, "openvino")(clip).numpy() - golden).max() <= 5e-6
+
+
+def test_openvino_reads_its_cache_and_makes_what_is_damaged_anew(small, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("PTV_HUB_CACHE", str(tmp_path))
+    clip = draw.clip(8, 40)
+    first = optimize(small, "openvino")(clip)
+    assert (first - small(clip)).abs().max() <= 5e-6
     (program,) = tmp_path.glob("openvino-*.blob")
-    again = optimize(model, "openvino")
+    again = optimize(small, "openvino")
     with monkeypatch.context() as patch:
         patch.setattr(torch.jit, "trace", None)
         assert torch.equal(again(clip), first), "from the cache, nothing is traced"
     program.write_bytes(b"damaged")
-    assert torch.equal(optimize(model, "openvino")(clip), first)
+    assert torch.equal(optimize(small, "openvino")(clip), first)
 
 
 def test_openvino_that_is_not_installed_is_an_extra(model, monkeypatch):
@@ -152,7 +169,7 @@ def test_openvino_that_is_not_installed_is_an_extra(model, monkeypatch):
         optimize(model, "openvino")
 
 
-def test_auto_takes_the_fastest_that_is_equal_and_says_so(model, clip, monkeypatch):
+def test_auto_takes_the_fastest_that_is_equal_and_says_so(small, monkeypatch):
     from ptv_hub.engines import optimized
 
     class Wrong:
@@ -160,7 +177,7 @@ def test_auto_takes_the_fastest_that_is_equal_and_says_so(model, clip, monkeypat
             pass
 
         def __call__(self, pathways):
-            return torch.zeros(1, 400)  # fast, and not the model's scores
+            return torch.zeros(1, 6)  # fast, and not the model's scores
 
     def broken(made):
         raise RuntimeError("no compiler")
@@ -168,7 +185,7 @@ def test_auto_takes_the_fastest_that_is_equal_and_says_so(model, clip, monkeypat
     table = {"torch": optimized.BACKENDS["torch"], "wrong": Wrong, "broken": broken}
     monkeypatch.setattr(optimized, "BACKENDS", table)
     monkeypatch.setattr(optimized, "installed", lambda device: tuple(table))
-    fast = optimize(model, "auto")
+    fast = optimize(small, "auto")
     assert fast.backend == "torch"
     assert [(t.backend, t.equal) for t in fast.trials] == [
         ("torch", True),
@@ -178,14 +195,14 @@ def test_auto_takes_the_fastest_that_is_equal_and_says_so(model, clip, monkeypat
     assert "no compiler" in fast.trials[2].error
 
 
-def test_auto_takes_bf16_only_when_asked_and_where_it_is_computed(model, monkeypatch):
+def test_auto_takes_bf16_only_when_asked_and_where_it_is_computed(small, monkeypatch):
     from ptv_hub.engines import optimized
 
     monkeypatch.setattr(optimized, "installed", lambda device: ("torch",))
 
     def tried(has_bf16: bool, **asked: float) -> list[str]:
         monkeypatch.setattr(optimized, "computes_bf16", lambda device: has_bf16)
-        made = optimize(model, "auto", **asked)
+        made = optimize(small, "auto", **asked)
         assert made.dtype in {trial.dtype for trial in made.trials if trial.equal}
         return [trial.dtype for trial in made.trials]
 
@@ -298,12 +315,12 @@ for turn in range(2):
     assert "exec,cpu,reorder" not in again
 
 
-def test_packed_weights_of_two_shapes_are_kept(model):
-    fast = optimize(model)
+def test_packed_weights_of_two_shapes_are_kept(small):
+    fast = optimize(small)
     conv = next(m for m in fast.modules() if isinstance(m, FusedConv))
     for batch in (3, 1, 2, 2):
-        clip = torch.randn(batch, 3, 4, 182, 182, generator=torch.Generator().manual_seed(batch))
-        assert torch.allclose(fast(clip), model(clip), atol=1e-4)
+        clip = torch.randn(batch, 3, 8, 40, 40, generator=torch.Generator().manual_seed(batch))
+        assert torch.allclose(fast(clip), small(clip), atol=1e-4)
         assert len(conv._packed) <= 2
     assert [shape[0] for shape in conv._packed] == [1, 2]
 
@@ -311,9 +328,11 @@ def test_packed_weights_of_two_shapes_are_kept(model):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's setting")
 def test_memory_is_kept_only_when_asked():
     _python(
-        "import ctypes, os, torch, ptv_hub.engines.memory as b\n"
+        "import ctypes, ptv_hub.engines.memory as b\n"
+        "libc = ctypes.CDLL(None); libc.malloc.restype = ctypes.c_void_p\n"
         "def held():\n"
-        "    x = torch.ones(64 << 20); del x\n"
+        "    block = ctypes.c_void_p(libc.malloc(256 << 20))\n"
+        "    libc.memset(block, 1, 256 << 20); libc.free(block)\n"
         "    line = next(l for l in open('/proc/self/status') if l.startswith('VmRSS'))\n"
         "    return int(line.split()[1]) >> 10\n"
         "before = held()\n"
