@@ -108,6 +108,8 @@ def bench(
             "threads": threads,
             "keep_memory": keep_memory,
             "calibrate": None if calibrate is None else str(calibrate),
+            "calibrate_views": calibrate_views,
+            "calibrate_seed": calibrate_seed,
         }
         _all(out if all_ else None, [key for key, value in one.items() if value], settings, json)
         return
@@ -159,6 +161,8 @@ def _all(out: Path | None, of_one: Sequence[str], settings: Mapping[str, Any], j
             expected="--all -o FOLDER, and no model",
             found=", ".join(of_one) or "--all without -o, or -o without --all",
         )
+    if settings["calibrate"] is not None and "int8" not in settings["dtypes"]:
+        raise UsageError("--calibrate is for int8", found=f"--dtype {settings['dtypes'][0]}")
     from ptv_hub.runs.speed_table import Settings, measure_all
     from ptv_hub.zoo.manifest import entries
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import Any
 
 import torch
 
@@ -27,6 +30,10 @@ class Case:
     batch_views: int
     calls: int
     """After the first."""
+
+
+class Killed(UsageError):
+    """The process that measured was killed, as where the memory is too small for it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ def measure(model: VideoModel, case: Case) -> Measurement:
     """Measure one case in a process of its own, since cases in one would change each other's heap.
 
     Raises:
-        PtvHubError: as ``optimize``; or the process died.
+        Killed: the process died.
+        PtvHubError: as ``optimize``.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -63,8 +71,9 @@ def measure(model: VideoModel, case: Case) -> Measurement:
         found = ours.recv()
     except EOFError:
         process.join()
-        raise UsageError(
-            "the measuring process ended", found=f"exit code {process.exitcode}"
+        raise Killed(
+            f"the process that measured {model.entry.name} ended",
+            found=f"exit code {process.exitcode}",
         ) from None
     finally:
         ours.close()
@@ -75,9 +84,25 @@ def measure(model: VideoModel, case: Case) -> Measurement:
     return found
 
 
+def end_with_parent() -> None:
+    """From now on this process ends when the one that started it does, even if that was killed.
+
+    Left alone it would measure on, beside the command that is given again, and slow that one down.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
 def _child(
     connection: Connection, entry: Entry, weights: dict[str, torch.Tensor], case: Case
 ) -> None:
+    end_with_parent()
     try:
         connection.send(_measured(entry, weights, case))
     except PtvHubError as error:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ptv_hub import environment
-from ptv_hub.datasets.calibration import calibration
+from ptv_hub.datasets.calibration import VIEWS, calibration
 from ptv_hub.engines import processor
+from ptv_hub.engines.measure import Killed, end_with_parent
 from ptv_hub.errors import MissingExtra, PtvHubError
 from ptv_hub.files import ready_folder, write_text
 from ptv_hub.inference.speed import bench
@@ -48,6 +49,8 @@ class Settings(Record):
     keep_memory: bool = True
     calibrate: str | None = None
     """What int8 is calibrated on."""
+    calibrate_views: int = VIEWS
+    calibrate_seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,9 +126,9 @@ def _known(path: Path, settings: Settings, here: dict[str, str]) -> dict[str, An
     """What was measured of a model before, if it was so here."""
     try:
         known: dict[str, Any] = json.loads(path.read_text())
-        same = known["settings"] == settings.model_dump(mode="json") and known["machine"] == here
+        same = Settings.model_validate(known["settings"]) == settings and known["machine"] == here
         return known if same and known["format"] == FORMAT else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not of this command
         return None
 
 
@@ -137,9 +140,8 @@ def _alone(item: Entry, settings: Settings, here: dict[str, str]) -> dict[str, A
     process.start()
     theirs.close()
     rows: list[dict[str, Any]] | PtvHubError = []
-    ended = False
     try:
-        rows, failures = ours.recv()
+        rows, failures, ended = ours.recv()
     except EOFError:  # killed, as where the memory is too small for it: tried again next time
         process.join()
         failures, ended = [f"{item.name}: ended with {process.exitcode}"], True
@@ -161,10 +163,16 @@ def _alone(item: Entry, settings: Settings, here: dict[str, str]) -> dict[str, A
 
 
 def _child(connection: Any, item: Entry, settings: Settings) -> None:
+    end_with_parent()
     views = None
     try:
         if settings.calibrate is not None:
-            views = calibration(item, settings.calibrate)
+            views = calibration(
+                item,
+                settings.calibrate,
+                views=settings.calibrate_views,
+                seed=settings.calibrate_seed,
+            )
         found = bench(
             item,
             settings.backends or None,
@@ -177,9 +185,10 @@ def _child(connection: Any, item: Entry, settings: Settings) -> None:
             calibration=views,
         )
     except PtvHubError as error:
-        connection.send((error, []))
+        connection.send((error, [], False))
         return
-    connection.send((list(found.rows), [str(one) for one in found.failures]))
+    ended = any(isinstance(one, Killed) for one in found.failures)
+    connection.send((list(found.rows), [str(one) for one in found.failures], ended))
 
 
 # ---------------------------------------------------------------------------- the table

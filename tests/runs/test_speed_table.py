@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from ptv_hub.cli import app
+from ptv_hub.engines.measure import Killed
 from ptv_hub.errors import UsageError
 from ptv_hub.fetching.hub import entry
 from ptv_hub.runs import speed_table
 from ptv_hub.runs.speed_table import Settings, measure_all
+from tests import ROOT
 
 ITEMS = [entry("x3d_xs"), entry("motion_x3d")]
 ROW = {"batch_views": 1, "median_ms": 10.0, "first_call_ms": 20.0, "peak_mb": None}
@@ -62,6 +67,54 @@ def test_what_was_measured_is_kept_and_only_the_rest_is_measured_again(measured,
     assert len(measured) == 5, "other settings are other numbers"
 
 
+@pytest.mark.parametrize("failure", [Killed("ended"), UsageError("no such device")])
+def test_a_row_whose_process_was_killed_is_tried_again(failure, monkeypatch):
+    sent = []
+    found = SimpleNamespace(rows=(), failures=(failure,))
+    monkeypatch.setattr(speed_table, "bench", lambda *asked, **more: found)
+    speed_table._child(SimpleNamespace(send=sent.append), ITEMS[0], Settings(backends=()))
+    assert sent == [([], [str(failure)], isinstance(failure, Killed))]
+
+
+def test_what_was_kept_before_a_setting_was_known_counts(measured, tmp_path):
+    settings = Settings(backends=())
+    measure_all(ITEMS[:1], tmp_path, settings)
+    (path,) = (tmp_path / "models").iterdir()
+    told = json.loads(path.read_text())
+    del told["settings"]["calibrate_views"]
+    path.write_text(json.dumps(told))
+    measure_all(ITEMS[:1], tmp_path, settings)
+    assert len(measured) == 1
+    measure_all(ITEMS[:1], tmp_path, settings.model_copy(update={"calibrate_views": 8}))
+    assert len(measured) == 2
+
+
+@pytest.mark.slow
+def test_no_process_measures_on_when_the_command_is_killed(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import multiprocessing, os, signal, sys, time\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from ptv_hub.engines.measure import end_with_parent\n"
+        "def child(ours):\n"
+        "    end_with_parent()\n"
+        "    ours.send('started')\n"
+        "    time.sleep(600)\n"
+        "if __name__ == '__main__':\n"
+        "    context = multiprocessing.get_context('spawn')\n"
+        "    ours, theirs = context.Pipe()\n"
+        "    context.Process(target=child, args=(theirs,)).start()\n"
+        "    print(ours.recv(), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    # It returns when the last that holds its output has ended, and that is the child.
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode != 0
+    assert done.stdout.strip() == "started", done.stderr
+
+
 @pytest.mark.slow
 def test_a_model_is_measured_in_a_process_of_its_own(tmp_path):
     settings = Settings(backends=("eager", "torch"), batch_views=1, calls=1)
@@ -72,7 +125,9 @@ def test_a_model_is_measured_in_a_process_of_its_own(tmp_path):
     assert not one["failures"]
 
 
-@pytest.mark.parametrize("words", ["--all", "x3d_xs --all -o a", "x3d_xs -o a"])
+@pytest.mark.parametrize(
+    "words", ["--all", "x3d_xs --all -o a", "x3d_xs -o a", "--all -o a --calibrate b"]
+)
 def test_misuse(words):
     done = CliRunner().invoke(app, ["bench", *words.split()])
     assert isinstance(done.exception, UsageError)
