@@ -185,10 +185,13 @@ def candidates(weights: OpenedWeights) -> tuple[Candidate, ...]:
 
 
 def _comes_in(item: Entry, weights: OpenedWeights) -> bool:
-    """Whether the entry's weights come in the file's layout: MMAction2's own are its alone."""
+    """Whether the entry's weights come in the file's layout: MMAction2's own are its alone, unless
+    a conversion says that it wrote them so."""
     if weights.own_word.excludes(item):
         return False
-    if item.name not in weights.own_word.names and not builds_it_so(weights, item):
+    if item.name in weights.own_word.names:
+        return True
+    if not builds_it_so(weights, item):
         return False
     if weights.layout == layouts.OFFICIAL:
         return True

@@ -57,7 +57,8 @@ def warn_of_other_code(item: Entry, weights: OpenedWeights) -> None:
 
 
 def _differences(item: Entry, weights: OpenedWeights) -> Iterator[str]:
-    if weights.layout == MMACTION2 and item.head.pooling != "global":
+    own = item.name in weights.own_word.names  # only written in this layout, by a conversion
+    if not own and weights.layout == MMACTION2 and item.head.pooling != "global":
         yield (
             f" is MMAction2's: its head and its input are others than those of {item.name}, and so"
             " are the scores"
@@ -72,7 +73,8 @@ def _differences(item: Entry, weights: OpenedWeights) -> Iterator[str]:
     eps = _attention_eps(item)
     head = weights.has_aliases
     owner = "PyTorchVideo at its head" if head else "PySlowFast"
-    if (weights.layout == NATIVE or head) and eps not in (
+    theirs = head or (weights.layout == NATIVE and not own)
+    if theirs and eps not in (
         None,
         NATIVE_ATTENTION_EPS,
     ):

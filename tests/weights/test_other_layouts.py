@@ -374,6 +374,17 @@ def test_a_file_of_mmaction2_is_its_own_models_and_no_other(tmp_path, caplog):
     assert "windows" in convert(source, tmp_path / "n.pyth", to="native").notes[0]
 
 
+@pytest.mark.parametrize(("name", "to"), [("x3d_xs", "mmaction2"), ("x3d_s_13x6", "native")])
+def test_a_file_in_a_layout_that_is_not_its_owners_is_still_its_entrys(name, to, tmp_path, caplog):
+    tensors = {key: torch.ones(shape) for key, shape in shapes(find(name)).items()}
+    torch.save({"model_state": tensors}, tmp_path / "official.pyth")
+    done = convert(tmp_path / "official.pyth", tmp_path / "there.pth", to=to, as_name=name)
+    (candidate,) = identify(done.target).candidates
+    assert candidate.name == name
+    assert load(done.target).entry.name == name
+    assert "are the scores" not in caplog.text
+
+
 def test_the_first_digits_of_a_hash_tell_a_published_file(tmp_path, monkeypatch):
     source = write("mmaction2", "slowonly_r50_4x16", tmp_path / "slowonly.pth")
     entry = find("slowonly_r50_4x16_in1k")
