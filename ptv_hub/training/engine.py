@@ -22,13 +22,11 @@ from ptv_hub.errors import DataError, UsageError
 from ptv_hub.files import ready_folder, sha256_of
 from ptv_hub.models.builders import build
 from ptv_hub.models.digest import digest
-from ptv_hub.training.balance import chances
-from ptv_hub.training.clips import Batches
 from ptv_hub.training.curves import draw_curves
 from ptv_hub.training.epochs import Epochs
 from ptv_hub.training.fabric import make_fabric, nodes_of, scaler_of
 from ptv_hub.training.listed import as_begun, write_listed
-from ptv_hub.training.loading import training_loader
+from ptv_hub.training.loading import training_batches, training_loader
 from ptv_hub.training.logs import RunLog
 from ptv_hub.training.modules import adapt_model
 from ptv_hub.training.optimizer import make_optimizer
@@ -166,14 +164,8 @@ class _Run:
             position, file = self._position(last)
         elif self.rank == 0:
             write_listed(self.output, self.source)
-        batches = Batches(
-            len(self.source.train),
-            self.batch_size,
-            seed=self.recipe.seed,
-            rank=self.rank,
-            world=self.world,
-            copies=self.recipe.clips_per_video,
-            chances=chances(self.source.train) if self.recipe.balance == "sampler" else None,
+        batches = training_batches(
+            self.source, self.recipe, self.batch_size, rank=self.rank, world=self.world
         )
         if position is not None and position.batches != len(batches):
             raise DataError(
@@ -192,16 +184,7 @@ class _Run:
             )
         epochs = self._epochs(file, save_every_s, report, stop)
         self._check_videos(check, report, stop)
-        run_log = None
-        if self.rank == 0:
-            run_log = RunLog(
-                self.output,
-                epoch=position.epoch,
-                step=position.step,
-                tensorboard=self.recipe.tensorboard,
-                loggers=self.loggers,
-            )
-            run_log.begin(self.recipe)
+        run_log = self._log(position)
         status = "aborted"
         try:
             loader = training_loader(
@@ -218,6 +201,20 @@ class _Run:
                 run_log.close(status)
                 draw_curves(self.output)
         return self._result(epochs, position, control, time.perf_counter() - began)
+
+    def _log(self, position: Position) -> RunLog | None:
+        """Of the first rank, going on behind what stands in it."""
+        if self.rank:
+            return None
+        run_log = RunLog(
+            self.output,
+            epoch=position.epoch,
+            step=position.step,
+            tensorboard=self.recipe.tensorboard,
+            loggers=self.loggers,
+        )
+        run_log.begin(self.recipe)
+        return run_log
 
     def _check_videos(self, check: Check, report: Callable[[Progress], None], stop: Stop) -> None:
         def looked(done: int, total: int) -> None:
