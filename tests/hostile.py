@@ -270,6 +270,12 @@ def tensors() -> Iterator[Row]:
         yield Row(f"{kind}", SAME, lambda made=made: saved({W: made, "blocks.0.v": made[1:3]}))
 
 
+def _type_by_hand(dtype: object) -> bytes:
+    floats = struct.pack("<4f", 1, 2, 3, 4)
+    rest = (FOUR, 0, (4,), (1,), False, collections.OrderedDict(), dtype)
+    return zipped(pickled({W: Call(torch._utils._rebuild_tensor_v3, *rest)}), {"0": floats})
+
+
 def strides() -> Iterator[Row]:
     """Tensors whose numbers were written by hand."""
     wild: dict[str, tuple[object, ...]] = {
@@ -292,6 +298,7 @@ def strides() -> Iterator[Row]:
         "of -4 elements": (Storage("0", -4), 0, (4,), (1,)),
         "a number as key": (Storage(0, 4), 0, (4,), (1,)),  # type: ignore[arg-type]
         "no storage": (5, 0, (4,), (1,)),
+        "sizes beside a 0 that overflow": (FOUR, 0, (1 << 61, 1 << 61, 0), (1, 1, 1)),
     }
     for name, arguments in wild.items():
         yield Row(name, REFUSED, lambda a=arguments: by_hand(*a))
@@ -302,6 +309,10 @@ def strides() -> Iterator[Row]:
     yield Row(
         "a huge shape of no elements", SAME, lambda: by_hand(FOUR, 0, (0, 1 << 40), (1 << 40, 1))
     )
+    types = {"a text": "float32", "lists of lists": shared(40, 10), "deep": shared(150, 1)}
+    for name, dtype in types.items():
+        yield Row(f"{name} as a type", REFUSED, lambda d=dtype: _type_by_hand(d))
+    yield Row("a type by its name", SAME, lambda: _type_by_hand(torch.float32))
     twice = {W: tensor(FOUR, 0, (4,), (1,)), "blocks.0.v": tensor(Storage("0", 3), 0, (3,), (1,))}
     yield Row("one key, two lengths", REFUSED, lambda: zipped(pickled(twice), {"0": bytes(16)}))
     hooks = (True, collections.OrderedDict({0: "hook"}))
@@ -383,6 +394,15 @@ def pickles() -> Iterator[Row]:
             content = {"model_state": {W: one}, "extra": thing}
             title = f"{name} in training state, {'old' if old else 'zip'}"
             yield Row(title, SAME, lambda c=content, o=old: saved(c, old=o))
+    pairs: Any = (0,)
+    for _ in range(40):
+        pairs = (pairs, pairs)
+    alike = tuple((k * ((1 << 61) - 1), 1) for k in range(1, 40_000))
+    for name, counts in {"tuples of tuples": ((pairs, 1),), "one hash": alike}.items():
+        content = {"model_state": {W: one}, "x": Call(collections.Counter, counts)}
+        yield Row(f"counted: {name}", REFUSED, lambda c=content: saved(c))
+    sets = b"\x80\x04" + b"\x8f" * 7_900_000 + b"."
+    yield Row("empty sets, a byte each", REFUSED, lambda: zipped(sets), says="copies of data")
     many = list(range(100_000))
     yield Row("the same set, 20,000 times", REFUSED, lambda: copies(set, many, 20_000))
     text = "a" * 100_000
@@ -408,6 +428,35 @@ def keys() -> Iterator[Row]:
     million = {f"blocks.{i}": one for i in range(10**6)}
     yield Row("a million keys", REFUSED, lambda: saved(million), slow=True)
     yield Row("attributes of an ordered dict", SAME, _ordered_with_attributes)
+
+
+def old_format_with(keys: object) -> bytes:
+    """A file of torch before 1.6 whose last pickle is of these keys."""
+    machine = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
+    parts = [pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, machine)]
+    storage = Storage("0", 4, more=(None,))
+    parts += [pickled({W: tensor(storage, 0, (4,), (1,))}), pickle.dumps(keys, 2)]
+    return b"".join([*parts, struct.pack("<q4f", 4, 1, 2, 3, 4)])
+
+
+def with_another_directory(first: bytes, second: bytes) -> bytes:
+    """Two archives one behind the other: the small end names the first's directory, the large
+    end that stands before it the second's."""
+    one, two = (content[: content.rindex(b"PK\x05\x06")] for content in (first, second))
+    start, at = one.index(b"PK\x01\x02"), two.index(b"PK\x01\x02")
+    entries, count = bytearray(two), 0
+    while at < len(entries):
+        count += 1
+        (header,) = struct.unpack_from("<L", entries, at + 42)
+        struct.pack_into("<L", entries, at + 42, header + len(one))
+        at += 46 + sum(struct.unpack_from("<3H", entries, at + 28))
+    begins = two.index(b"PK\x01\x02")
+    size, where = len(two) - begins, len(one) + begins
+    large = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, where)
+    body = one + bytes(entries)
+    large += struct.pack("<4sLQL", b"PK\6\7", 0, len(body), 1)
+    small = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(one) - start, start, 0)
+    return body + large + small
 
 
 def archives() -> Iterator[Row]:
@@ -494,6 +543,20 @@ def archives() -> Iterator[Row]:
     yield Row("a pickle of 3 GB", REFUSED, lambda: bomb(3 << 30), slow=True)
     yield Row("as torch writes it, zip64 and all", SAME, lambda: saved(weights))
     yield Row("as torch wrote it once", SAME, lambda: saved(weights, old=True))
+    more4 = ("{root}/DATA/0", bytes(4000))
+    yield Row(
+        "a record twice, but for case", REFUSED, lambda: zipped(content, parts, more=(more4,))
+    )
+    changed_parts = {**parts, "0": bytes(4000)}
+    yield Row(
+        "two directories, a small end and a large one",
+        REFUSED,
+        lambda: with_another_directory(plain, zipped(content, changed_parts)),
+        says="two directories",
+    )
+    yield Row("the old format by hand", SAME, lambda: old_format_with(["0"]))
+    for title, listed in {"a number": [0], "a list": [[1]], "lists": [shared(40, 10)]}.items():
+        yield Row(f"the old format, {title} as key", REFUSED, lambda k=listed: old_format_with(k))
     yield Row("the old format, cut", REFUSED, lambda: saved(weights, old=True)[:-1])
     yield Row("the old format and more", REFUSED, lambda: saved(weights, old=True) + b"x")
 
@@ -511,6 +574,18 @@ def tensors_of_safetensors() -> Iterator[Row]:
         "a negative place": safetensors({W: place(0, -4)}, b""),
         "a place of another size": safetensors({W: place(0, 4, (2,))}),
         "a key twice": safetensors(b"{" + row + b"," + row + b"}"),
+        "a key twice, the second's fields in escapes": safetensors(
+            b"{" + row + b"," + row.replace(b"data_", b"data\\u005f") + b"}"
+        ),
+        "a field twice": safetensors(
+            b"{" + row.replace(b'"dtype"', b'"dtype":"I32","dtype"') + b"}"
+        ),
+        "a list as a type": safetensors({W: {**place(), "dtype": ["F32"]}}),  # type: ignore[dict-item]
+        "a place of -0": safetensors(b"{" + row.replace(b"[0,", b"[-0,") + b"}"),
+        "half a character in the metadata": safetensors(
+            b'{"__metadata__":{"a":"\\ud800"},' + row + b"}"
+        ),
+        "sizes beside a 0 that overflow": safetensors({W: place(0, 0, (1 << 61, 1 << 61, 0))}, b""),
         "two metadata": safetensors(b'{"__metadata__":{},"__metadata__":{"a":"b"},' + row + b"}"),
         "NaN in the metadata": safetensors(b'{"__metadata__":{"a":NaN},' + row + b"}"),
         "a number in the metadata": safetensors({"__metadata__": {"a": 1}, W: place()}),

@@ -64,7 +64,8 @@ class Archive:
         self.data = data
         self._start, count, self._end = self._directory()
         self.members = {member.name: member for member in self._entries(self._start, count)}
-        if len(self.members) != count:
+        # torch's own reader takes names that differ in case alone for one.
+        if len({name.lower() for name in self.members}) != count:
             raise self._damaged("two members of one name")
         self._limits = self._one_after_another()
         self.has_sums = any(member.crc for member in self.members.values())
@@ -147,17 +148,25 @@ class Archive:
         if disk not in (0, 0xFFFF):
             raise self._damaged("one part of an archive in several files")
         end = at
-        if 0xFFFF in (disk, count) or _FULL in (length, start):
+        if 0xFFFF in (disk, count) or _FULL in (length, start) or self._has_large_end(at):
+            small, full = (count, length, start), (0xFFFF, _FULL, _FULL)
             count, length, start, end = self._directory64(at)
+            told = zip(small, full, (count, length, start), strict=True)
+            if any(one not in (none, other) for one, none, other in told):
+                raise self._damaged("two directories: readers differ in which one they read")
         bounds.require_size("members of the archive", count, bounds.MEMBERS, self.path)
         if start + length > end or count * _ENTRY.size > length:
             raise self._damaged("the zip archive's directory is not where its end says")
         return start, count, start + length
 
-    def _directory64(self, end: int) -> tuple[int, int, int, int]:
+    def _has_large_end(self, end: int) -> bool:
         at = end - _LOCATOR.size
-        if at < 0 or self.data[at : at + 4] != b"PK\x06\x07":
+        return at >= 0 and self.data[at : at + 4] == b"PK\x06\x07"
+
+    def _directory64(self, end: int) -> tuple[int, int, int, int]:
+        if not self._has_large_end(end):
             raise self._damaged("no large end of the zip archive")
+        at = end - _LOCATOR.size
         at = _LOCATOR.unpack_from(self.data, at)[2]
         if at + _END64.size > end or self.data[at : at + 4] != b"PK\x06\x06":
             raise self._damaged("no large end of the zip archive")

@@ -59,7 +59,8 @@ def _places(
 ) -> dict[str, int]:
     """Where each storage begins; all of them are there, and as long as the pickle says."""
     path, storages = rebuilding.path, rebuilding.storages
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
+    named = isinstance(keys, list) and all(type(key) is str for key in keys)
+    if not isinstance(keys, list) or not named or sorted(keys) != sorted(storages):
         raise damaged(path, "the storages that follow are not those of the tensors")
     found = {}
     for key in keys:

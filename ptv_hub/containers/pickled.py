@@ -219,7 +219,7 @@ class _Machine:
         self.stack.append({})
 
     def empty_set(self) -> None:
-        self.stack.append(set())
+        self.stack.append(self.rebuilding.empty_set())
 
     def tuple(self) -> None:
         items = self.since_mark()

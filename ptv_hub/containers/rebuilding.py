@@ -100,6 +100,8 @@ class Rebuilding:
         self.path, self._builder = path, builder
         self.storages: dict[str, Stored] = {}
         """By the key that the pickle gives them."""
+        self._dtypes: dict[str, object] = {}
+        """The builder's types of elements that were named, by their names."""
         self._tensors = self._copied = 0
 
     def named(self, name: str) -> object | None:
@@ -114,7 +116,9 @@ class Rebuilding:
             return _Name(name)
         module, _, dtype = name.rpartition(".")
         if module == "torch" and (dtype in DTYPES or dtype in OTHER_DTYPES):
-            return self._builder.dtype(dtype)
+            if dtype not in self._dtypes:
+                self._dtypes[dtype] = self._builder.dtype(dtype)
+            return self._dtypes[dtype]
         return None
 
     def call(self, name: object) -> Callable[..., object] | None:
@@ -163,9 +167,8 @@ class Rebuilding:
     ) -> object:
         if not isinstance(storage, Stored):
             raise Unusable("a tensor without a storage")
-        return self._v3(
-            storage, offset, shape, stride, requires_grad, hooks, storage.dtype, metadata
-        )
+        where = strided(storage.dtype, offset, shape, stride, storage.size)
+        return self._tensor(storage, where, requires_grad, metadata)
 
     def _v3(
         self,
@@ -180,10 +183,19 @@ class Rebuilding:
     ) -> object:
         if not isinstance(storage, Stored):
             raise Unusable("a tensor without a storage")
+        # One that was named, and nothing that looks like it: to write out what else may stand here
+        # could take for ever.
+        named = next((name for name, made in self._dtypes.items() if made is dtype), None)
+        if named is None:
+            raise Unusable("a tensor of no type")
+        where = strided(named, offset, shape, stride, storage.size)
+        return self._tensor(storage, where, requires_grad, metadata)
+
+    def _tensor(
+        self, storage: Stored, where: Strided, requires_grad: object, metadata: object
+    ) -> object:
         if metadata:
             raise Unusable("a conjugate or negative view of a tensor")
-        name = str(dtype).removeprefix("torch.")
-        where = strided(name, offset, shape, stride, storage.size)
         self._tensors += 1
         require_size("tensors", self._tensors, TENSORS, self.path)
         return self._builder.tensor(storage.made, where, requires_grad is True)
@@ -200,12 +212,22 @@ class Rebuilding:
         self._spend(len(pairs))
         return OrderedDict((as_key(key), value) for key, value in pairs)
 
-    def _counter(self, counts: Any = ()) -> object:
-        counts = _sized(counts, dict, tuple)
+    def _counter(self, counts: Any = None) -> object:
+        # Of a dict alone, as Counters are pickled: its keys have been through ``as_key``.
+        counts = {} if counts is None else _sized(counts, dict)
         self._spend(len(counts))
         result: Counter[Any] = Counter()
         dict.update(result, counts)
         return result
+
+    def empty_set(self) -> object:
+        """A set of a single operation: counted, since it is two hundred bytes of one.
+
+        Raises:
+            UnreadableFile: there are too many.
+        """
+        self._spend(0)
+        return set()
 
     def _set(self, items: Any = ()) -> object:
         items = _sized(items, list, tuple)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ptv_hub.containers.bounds import HEADER_BYTES, TENSORS, require_key, require_size, shown
-from ptv_hub.containers.tensors import DTYPES
+from ptv_hub.containers.tensors import DTYPES, is_countable
 from ptv_hub.errors import CheckpointError, TruncatedFile, UnreadableFile
 
 _NAMES = {
@@ -75,7 +75,7 @@ def read(path: Path) -> Header:
     text = text_of(path)
     rows = _parsed(text, path)
     metadata = rows.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+    if not isinstance(metadata, dict) or not all(map(_is_text, (*metadata, *metadata.values()))):
         raise _damaged(path, "metadata that are no strings")
     require_size("tensors", len(rows), TENSORS, path)
     places = [(*_place(key, row, path), key) for key, row in rows.items()]
@@ -100,17 +100,33 @@ def read(path: Path) -> Header:
 
 def _parsed(text: bytes, path: Path) -> dict[str, Any]:
     try:
-        rows = json.loads(text, parse_constant=_no_number)
+        # UTF-8: Python would also take other writings for JSON.
+        rows = json.loads(
+            text.decode(),
+            parse_constant=_no_number,
+            parse_int=_number,
+            object_pairs_hook=_without_doubles,
+        )
     except (ValueError, RecursionError) as error:
         found = "brackets within brackets" if isinstance(error, RecursionError) else error
         raise _damaged(path, shown(str(found))) from error
     if not isinstance(rows, dict):
         raise _damaged(path, "a header that is no object")
-    # Of what stands there twice Python keeps the last.
-    told = (text.count(b'"data_offsets"'), text.count(b'"__metadata__"'))
-    if told != (len(rows) - ("__metadata__" in rows), "__metadata__" in rows):
-        raise _damaged(path, "a name that stands there twice")
     return rows
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Of what stands there twice Python keeps the last, and others the first.
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name that stands there twice")
+    return found
+
+
+def _number(text: str) -> int:
+    if text.startswith("-"):
+        raise ValueError("a number below 0")
+    return int(text)
 
 
 def _no_number(text: str) -> NoReturn:
@@ -123,7 +139,7 @@ def _place(key: str, row: Any, path: Path) -> tuple[int, int]:
     if not isinstance(row, dict) or row.keys() != {"dtype", "shape", "data_offsets"}:
         raise _damaged(path, f"an unknown entry for {key}")
     dtype, shape, offsets = row["dtype"], row["shape"], row["data_offsets"]
-    if dtype not in _NAMES:
+    if type(dtype) is not str or dtype not in _NAMES:
         raise CheckpointError(
             "the file holds tensors that are no weights",
             where=path,
@@ -131,7 +147,7 @@ def _place(key: str, row: Any, path: Path) -> tuple[int, int]:
             found=f"{key}: {shown(dtype)}",
             fix="ask whoever made it for a plain state dict",
         )
-    if not (_is_sizes(shape) and _is_sizes(offsets) and len(offsets) == 2 and len(shape) <= 64):
+    if not (_is_sizes(shape) and _is_sizes(offsets) and len(offsets) == 2 and is_countable(shape)):
         raise _damaged(path, f"{key}: no shape, or no place")
     size = DTYPES[_NAMES[dtype]]
     for length in shape:
@@ -140,6 +156,16 @@ def _place(key: str, row: Any, path: Path) -> tuple[int, int]:
     if stop - start != size or size >= 1 << 62:
         raise _damaged(path, f"{key}: {stop - start:,} bytes of a tensor of {shown(size)}")
     return start, stop
+
+
+def _is_text(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a character, in JSON's escapes
+        return False
+    return True
 
 
 def _is_sizes(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -110,7 +111,7 @@ def strided(
         raise Unusable("a tensor whose shape, strides or offset are no numbers")
     if len(shape) != len(stride) or offset < 0 or min((*shape, *stride), default=0) < 0:
         raise Unusable(f"a tensor of shape {_told(shape)} and strides {_told(stride)}")
-    if max((*shape, *stride, offset), default=0) >= 1 << 62 or len(shape) > 64:
+    if max((*shape, *stride, offset), default=0) >= 1 << 62 or not is_countable(shape):
         raise Unusable(f"a tensor of shape {_told(shape)}")
     if 0 not in shape:
         last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
@@ -119,6 +120,12 @@ def strided(
                 f"a tensor of shape {_told(shape)} that reaches beyond its {stored_bytes:,} bytes"
             )
     return Strided(dtype, offset, shape, stride)
+
+
+def is_countable(shape: Sequence[int]) -> bool:
+    """Whether torch can count the elements, in whatever order it multiplies: also of sizes beside
+    a 0."""
+    return len(shape) <= 64 and math.prod(size or 1 for size in shape) < 1 << 58
 
 
 def _is_sizes(value: object) -> TypeGuard[tuple[int, ...]]:
