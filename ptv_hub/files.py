@@ -12,7 +12,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from ptv_hub.errors import WriteError
+from ptv_hub.errors import UsageError, WriteError
+
+_LONGEST_NAME, _LONGEST_PATH = 255, 4095
+"""Bytes, on the systems that allow the most."""
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path that a user, or a file, names; ``~`` is the home folder, where there is one.
+
+    Raises:
+        UsageError: no path can be called so.
+    """
+    text = os.path.expanduser(os.fspath(path))  # as it is where nobody is called so
+    try:
+        told = os.fsencode(text)
+    except UnicodeEncodeError:
+        told = b"\0"
+    longest = max(map(len, told.replace(os.sep.encode(), b"/").split(b"/")))
+    if b"\0" in told or longest > _LONGEST_NAME or len(told) > _LONGEST_PATH:
+        raise UsageError(
+            "no file can be called so",
+            found=text if len(text) <= 200 else f"{text[:200]}... ({len(text)} characters)",
+            expected=f"a path of at most {_LONGEST_NAME} bytes between slashes",
+        )
+    return Path(text)
 
 
 @contextmanager
@@ -121,7 +145,8 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def _refuse_no_file(path: Path) -> None:
     """That no device or pipe is lost: as root, a file would take the place of /dev/null itself."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    # Not the path's own methods: they raise where the name is too long, and so does opening it.
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise WriteError(
             "a file could not be written",
             where=path,
@@ -160,7 +185,7 @@ def refuse_existing(
             was not said.
     """
     path = Path(path)
-    if not path.is_file():  # what is no file ``ready_file`` refuses
+    if not os.path.isfile(path):  # what is no file ``ready_file`` refuses
         return
     if any(os.path.exists(source) and path.samefile(source) for source in sources):
         raise WriteError("a file would be written onto its own source", where=path)

@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ptv_hub.errors import WriteError
-from ptv_hub.files import ready_file, ready_folder, scratch_folder, write_text
+from ptv_hub import load
+from ptv_hub.cli import main
+from ptv_hub.errors import ConfigError, UsageError, WriteError
+from ptv_hub.fetching import hub
+from ptv_hub.files import expanded, ready_file, ready_folder, scratch_folder, write_text
+from ptv_hub.inference.video import open_video
+from ptv_hub.zoo.pyslowfast import from_config
 from tests import ROOT
 
 KILLED = """
@@ -96,3 +101,35 @@ def test_what_is_no_file_is_not_replaced_by_one(write, tmp_path):
         write(pipe)
     assert pipe.is_fifo()
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize("name", ["a" * 256, "a/" * 2100, "a\0b", "\ud800"])
+def test_what_no_file_can_be_called_is_one_error(name):
+    for road in (expanded, hub.entry, load, open_video):
+        with pytest.raises(UsageError, match="no file can be called so"):
+            road(name)
+
+
+def test_the_home_of_nobody_is_a_folder_like_others(tmp_path, monkeypatch):
+    """As in a shell; Path.expanduser raises RuntimeError for it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/a") == tmp_path / "a"
+    assert expanded("~nobody-is-called-so/a") == Path("~nobody-is-called-so/a")
+    used = [p for p in (ROOT / "ptv_hub").rglob("*.py") if ".expanduser()" in p.read_text()]
+    assert used == []
+
+
+def test_a_name_too_long_is_misuse_of_the_command_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["ptv-hub", "lock", "x3d_m", "-o", "a" * 300])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code in (1, 2)
+    assert "bug" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("base", ["/dev/zero", "a\\0b", "a" * 300, "~nobody-is-called-so/x", "."])
+def test_a_config_goes_on_from_a_file_alone(base, tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(f'_BASE_: "{base}"\n')
+    with pytest.raises(ConfigError):
+        from_config(path)

@@ -40,6 +40,7 @@ from ptv_hub.cli import (
 from ptv_hub.cli.families import Family
 from ptv_hub.cli.talk import tell_error, tell_lines
 from ptv_hub.errors import PtvHubError, Terminated, UsageError, WriteError
+from ptv_hub.text import shortened
 
 DEBUG_VARIABLE = "PTV_HUB_DEBUG"
 _BUG = 70  # sysexits.h: an internal software error
@@ -120,6 +121,10 @@ def main() -> None:
             _say_no_more()
             tell_error(WriteError.because(error, error.filename or "standard output"))
             sys.exit(1)
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            told = shortened(str(error.filename), 200)
+            tell_error(UsageError("no file can be called so", where=told, found=error.strerror))
+            sys.exit(2)
         if os.environ.get(DEBUG_VARIABLE):
             tell_lines(traceback.format_exc())
         tell_lines(str(_bug(error)))

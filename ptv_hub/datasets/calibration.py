@@ -20,6 +20,7 @@ from torch import Tensor
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.engines.calibrated import Calibration
 from ptv_hub.errors import DataError, UsageError, VideoError
+from ptv_hub.files import expanded
 from ptv_hub.inference.finding import Found, find
 from ptv_hub.inference.video import has_no_rate, open_video
 from ptv_hub.inference.viewing import ProtocolViews
@@ -135,7 +136,7 @@ def calibration(
     """
     if views < 1 or seed < 0:
         raise UsageError("views and a seed count", expected="1 or more, 0 or more", found=views)
-    path = Path(source).expanduser()
+    path = expanded(source)
     if not path.exists():
         raise UsageError("there is nothing to calibrate on", where=source)
     found = _training(entry, path) if _is_list(path) else _plain(path)

@@ -15,6 +15,7 @@ from pathlib import Path
 from ptv_hub.datasets import charades, drawn, kinetics, ssv2
 from ptv_hub.datasets.listing import Listing, Split
 from ptv_hub.errors import DataError
+from ptv_hub.files import expanded
 from ptv_hub.zoo.entry import Entry
 
 _READERS: dict[str, Callable[[Path, Path | None, Split, Entry], Listing]] = {
@@ -50,10 +51,10 @@ def read_listing(
     """
     if drawn.asks_for_drawn(data, entry):
         return drawn.listing(data, entry).checked(entry)
-    folder = Path(data).expanduser()
+    folder = expanded(data)
     if not folder.exists():
         raise DataError("there is no such data folder", where=folder)
-    prefix = None if videos is None else Path(videos).expanduser()
+    prefix = None if videos is None else expanded(videos)
     if prefix is not None and not prefix.is_dir():
         raise DataError("there is no such folder of videos", where=prefix)
     listing = _READERS.get(entry.dataset, kinetics.read)(folder, prefix, split, entry)

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import re
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from ptv_hub.errors import FetchError
+from ptv_hub.errors import FetchError, UsageError
+from ptv_hub.files import expanded
+from ptv_hub.zoo.names import address
 
+MIRROR_VARIABLE = "PTV_HUB_MIRROR"
 _PORTS = {"http": 80, "https": 443}
+
+
+def mirror() -> str | None:
+    """The address that stands in for those of manifests (``PTV_HUB_MIRROR``), if one is set.
+
+    Raises:
+        UsageError: it is none.
+    """
+    wanted = os.environ.get(MIRROR_VARIABLE)
+    if not wanted:
+        return None
+    if "://" not in wanted:  # a folder
+        wanted = expanded(wanted).absolute().as_uri()
+    try:
+        return address(wanted).rstrip("/")
+    except ValueError as error:
+        raise UsageError(
+            f"{MIRROR_VARIABLE} is no mirror",
+            expected="an address of http, https or file, or a folder",
+            found=f"{shown(wanted)[:200]}: {error}",
+        ) from error
 
 
 def shown(url: str) -> str:

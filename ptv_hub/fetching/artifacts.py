@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ptv_hub.errors import FetchError, HashMismatch, NoServer, OfflineError, WriteError
 from ptv_hub.fetching import cache, hub, offline
-from ptv_hub.fetching.addresses import shown
+from ptv_hub.fetching.addresses import mirror, shown
 from ptv_hub.fetching.cache import Allowed, CachedFile, Pin
 from ptv_hub.fetching.completeness import broken
 from ptv_hub.fetching.download import download, without_login
@@ -24,8 +24,6 @@ from ptv_hub.zoo.entry import Artifact, Entry
 from ptv_hub.zoo.records import Record
 
 log = logging.getLogger("ptv_hub")
-
-MIRROR_VARIABLE = "PTV_HUB_MIRROR"
 
 
 class Fetched(Record):
@@ -177,12 +175,8 @@ def _host(artifact: Artifact) -> str:
 
 def address_of(artifact: Artifact) -> str:
     """Where the bytes are to come from: a mirror, if one is set, keeps the path below the base."""
-    mirror = os.environ.get(MIRROR_VARIABLE)
-    if not mirror:
-        return artifact.url
-    if "://" not in mirror:  # a folder
-        mirror = Path(mirror).expanduser().absolute().as_uri()
-    return f"{mirror.rstrip('/')}/{artifact.path}"
+    base = mirror()
+    return artifact.url if base is None else f"{base}/{artifact.path}"
 
 
 # ---------------------------------------------------------------------------- the cache

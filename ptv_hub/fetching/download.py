@@ -5,6 +5,7 @@ Nothing here knows of models, of the cache or of who vouches for a hash.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from pathlib import Path
@@ -125,6 +126,8 @@ def _bring(
 def _copy(url: str, partial: Partial, size: int | None, report: Report | None) -> None:
     source = Path(url2pathname(urlsplit(url).path))
     try:
+        if source.exists() and not source.is_file():  # a device would be read without end
+            raise OSError(errno.EINVAL, "no file: a folder, a device or a pipe")
         with open(source, "rb", buffering=0) as file:
             partial.restart()
             partial.total = os.fstat(file.fileno()).st_size

@@ -27,7 +27,7 @@ from ptv_hub.errors import (
 )
 from ptv_hub.fetching import cache, hub_errors, offline
 from ptv_hub.fetching.hub_errors import Refusal
-from ptv_hub.files import sha256_of
+from ptv_hub.files import expanded, sha256_of
 from ptv_hub.zoo.documents import read_json
 from ptv_hub.zoo.entry import Artifact, Entry
 from ptv_hub.zoo.manifest import find
@@ -49,7 +49,7 @@ def entry(name: str) -> Entry:
         OfflineError, FetchError: the config cannot be brought here.
         ManifestError: it cannot be read, or does not hold together.
     """
-    if not is_address(name) and (Path(name).expanduser() / CONFIG_FILE).is_file():
+    if not is_address(name) and (expanded(name) / CONFIG_FILE).is_file():
         name = f"{FOLDER}{name}"  # what is there comes first
     return read_config(name)[1] if is_address(name) else find(name)
 
@@ -150,7 +150,7 @@ def _parsed(address: str) -> _Place:
             raise UsageError(
                 "an address without a folder", found=address, expected="local-dir:PATH"
             )
-        return _Place("", None, Path(path).expanduser())
+        return _Place("", None, expanded(path))
     repo_id, at, revision = address.removeprefix(HUB).partition("@")
     if not repo_id or (at and not revision):
         raise _no_address(address, "nothing after the '@'" if at else "no name")

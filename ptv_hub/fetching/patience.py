@@ -78,13 +78,13 @@ def require_server(url: str) -> None:
     host = urlsplit(url).hostname
     if host is None or get_environ_proxies(url):
         return
-    found: list[OSError | None] = []
+    found: list[Exception | None] = []
 
     def look_up() -> None:
         try:
             socket.getaddrinfo(host, None)
             found.append(None)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # UnicodeError is one: a name of no host
             found.append(error)
 
     thread = threading.Thread(target=look_up, daemon=True)
@@ -95,7 +95,7 @@ def require_server(url: str) -> None:
         return
     reason = f"no name server answered in {seconds:g} s"
     if found:
-        reason = str(found[0].strerror if found[0] else "") or "no address"
+        reason = str(getattr(found[0], "strerror", None) or found[0] or "no address")
     raise NoServer(
         f"the server {host} cannot be found: is there a network?",
         where=url,

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from ptv_hub.errors import VideoError
-from ptv_hub.files import sha256_of
+from ptv_hub.files import expanded, sha256_of
 from ptv_hub.inference.video import IMAGES, VIDEOS, is_address, natural
 
 
@@ -63,7 +63,7 @@ class Found:
             return self.source
         if is_address(self.source):
             return ()
-        path = Path(self.source).expanduser()
+        path = expanded(self.source)
         return [str(image) for image in images(path)] if path.is_dir() else (str(path),)
 
 
@@ -80,10 +80,10 @@ def find(word: str) -> list[Found]:
     Raises:
         VideoError: nothing there.
     """
-    path = Path(word).expanduser()
     if is_address(word):
         name = PurePosixPath(unquote(urlsplit(word).path)).name
         return [Found(word, _stem(name) or "video")]
+    path = expanded(word)
     if path.is_file():
         return [Found(word, _stem(path.name))]
     if path.is_dir():

@@ -26,6 +26,7 @@ from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 
 from ptv_hub.errors import PtvHubError, UsageError, VideoError
+from ptv_hub.files import expanded
 from ptv_hub.inference.frames import Frame, plain
 from ptv_hub.inference.ring import Ring
 from ptv_hub.inference.streams import choose, file_formats, open_container
@@ -176,7 +177,7 @@ def origin_of(source: str, *, realtime: bool) -> Stream:
         return Stream(address, address, True, "camera")
     if re.fullmatch(r"/dev/video\d+", source):
         return Stream(source, source, True, "camera")
-    path = Path(source).expanduser()
+    path = expanded(source)
     if not path.is_file():
         raise VideoError(
             "there is no such video",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from ptv_hub.errors import UsageError, VideoError
+from ptv_hub.files import expanded
 from ptv_hub.inference.container import DownloadedVideo, EncodedVideo
 from ptv_hub.inference.frames import ArrayVideo, ImageVideo, Video
 
@@ -53,7 +54,7 @@ def open_video(source: Source, *, fps: float | None = None, allow_broken: bool =
     if is_address(name):
         _no_rate(fps, name)
         return DownloadedVideo(name, allow_broken)
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         images = sorted(
             (item for item in path.iterdir() if item.suffix.lower() in IMAGES and item.is_file()),
@@ -78,7 +79,8 @@ def is_address(source: str) -> bool:
 def has_no_rate(source: Source) -> bool:
     """Whether it is frames alone, whose rate is not known but by who has them."""
     if isinstance(source, (str, os.PathLike)):
-        return Path(source).expanduser().is_dir()
+        name = os.fspath(source)
+        return not is_address(name) and expanded(name).is_dir()
     return not isinstance(source, (bytes, bytearray, memoryview))
 
 

@@ -16,6 +16,7 @@ from ptv_hub.datasets.decoding import Failure
 from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import AnnotationMissing, DataError, UsageError
+from ptv_hub.files import expanded
 from ptv_hub.training.grouping import held_out_by_source, refuse_shared, sources_of
 from ptv_hub.training.holdout import held_out, held_out_by_0_1, shortfalls
 from ptv_hub.zoo.entry import Entry
@@ -93,7 +94,7 @@ def read_source(
         DataError: nothing there, a label out of range, another number of classes, or a video with
             clips in both splits.
     """
-    data = Path(data).expanduser()
+    data = expanded(data)
     if not data.exists():
         raise DataError("there is no such data folder", where=data)
     if seed < 0:

@@ -19,6 +19,7 @@ from ptv_hub.errors import (
     WrongInput,
 )
 from ptv_hub.fetching import hub
+from ptv_hub.files import expanded
 from ptv_hub.weights.own_word import recorded, recorded_or_none
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import find
@@ -134,7 +135,7 @@ def weights_file(word: str | os.PathLike[str], *, progress: bool = True) -> Path
     name = os.fspath(word)
     path = existing(name)
     if path is None and not is_address(name) and Path(name).suffix in SUFFIXES:
-        return Path(name).expanduser()  # who reads it says that it is not there
+        return expanded(name)  # who reads it says that it is not there
     if path is None:
         from ptv_hub.fetching.artifacts import fetch  # a file at hand needs no network's packages
 
@@ -160,7 +161,7 @@ def existing(word: str) -> Path | None:
     """
     if is_address(word):
         return None
-    path = Path(word).expanduser()
+    path = expanded(word)
     if path.is_dir() and not holds_model(path) and _is_of_zoo(word):
         return None
     return path if path.exists() else None

@@ -24,13 +24,25 @@ def read_json(path: Path) -> Any:
         ValueError: it is no JSON (``JSONDecodeError`` says where), not UTF-8, nested too deep, of
             more digits than a number has, or too long.
     """
-    size = path.stat().st_size
-    if size > MOST_JSON:
-        raise ValueError(f"a file of {size} bytes; at most {MOST_JSON} are read")
+    text = _text(path, MOST_JSON)
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def _text(path: Path, most: int) -> str:
+    # Not by the size that the system states: a pipe's and a device's is 0.
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"a file of more than {most} bytes, which are read at most")
+    return data.decode("utf-8-sig")
+
+
+def read_yaml(path: Path) -> Any:
+    """The data of a YAML file. Raises OSError if it cannot be read, and as ``parse_yaml``."""
+    return parse_yaml(_text(path, 4 * MOST_YAML))
 
 
 def parse_yaml(text: str) -> Any:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ptv_hub.errors import AmbiguousName, ManifestError, NotServed, UnknownName
+from ptv_hub.files import expanded
 from ptv_hub.zoo.entry import Entry, LeftOut
 from ptv_hub.zoo.manifest_file import manifest_folder, read_file, read_manifest
 
@@ -89,7 +90,7 @@ def _files() -> list[Path]:
     for item in os.environ.get(MANIFESTS_VARIABLE, "").split(os.pathsep):
         if not item:
             continue
-        path = Path(item).expanduser()
+        path = expanded(item)
         found = [p for p in sorted(path.glob("*.json")) if p.name != "schema.json"]
         if path.is_file():
             found = [path]

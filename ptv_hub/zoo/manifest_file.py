@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from ptv_hub.errors import ManifestError
 from ptv_hub.zoo.documents import read_json
 from ptv_hub.zoo.entry import BESIDE, Entry, EntryRow, LeftOut, License, ValidationSet
-from ptv_hub.zoo.names import Below, Line
+from ptv_hub.zoo.names import Base, Below, Line
 from ptv_hub.zoo.records import Record, first_faults
 
 
@@ -26,7 +26,7 @@ class ManifestFile(Record):
     title: str
     labels: Below | tuple[Line, ...] = ()
     """Class names in index order: a text file beside the manifest, one a line, or a list."""
-    base_url: Line = Field(pattern=r"^((https?|file)://.*[^/]|\.)$")
+    base_url: Base
     """The address that the paths of files go on from; ``.`` where they lie beside the manifest."""
     demonstration: bool = False
     """Whether the rows are here to show that things work: known by name, and in no list."""

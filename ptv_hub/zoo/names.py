@@ -11,7 +11,7 @@ import hashlib
 import re
 import unicodedata
 from typing import Annotated
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -75,6 +75,40 @@ def _below(path: str) -> str:
     _line(decoded)
     return path
 
+
+def address(text: str) -> str:
+    """The text, if it is the address of a file, or of a folder of them, as the web's and this
+    machine's are spelled.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https", "file") or not unquote(text).isprintable():
+        raise ValueError("not an address of http, https or file, in characters that are seen")
+    if parts.scheme == "file":
+        return text
+    host = parts.hostname or ""
+    if not host or re.search(r"[\s\\]", parts.netloc) or parts.port == 0:
+        raise ValueError("an address without a host, or with a space in it")
+    try:
+        host.encode("idna")  # a label that is empty or too long: found here and nowhere later
+    except UnicodeError:
+        raise ValueError("an address whose host has a name that no host can have") from None
+    return text
+
+
+def _base(text: str) -> str:
+    return text if text == "." else address(text)
+
+
+Base = Annotated[
+    str,
+    Field(max_length=4000, pattern=r"^((https?|file)://.*[^/]|\.)$"),
+    AfterValidator(_line),
+    AfterValidator(_base),
+]
+"""An address that paths go on from, or a point."""
 
 Below = Annotated[Line, AfterValidator(_below)]
 """Where a file lies below an address or a folder."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from ptv_hub.errors import FetchError, PtvHubError
+from ptv_hub.errors import FetchError, NoServer, PtvHubError, UsageError
 from ptv_hub.fetching import cache, http
 from ptv_hub.fetching import patience as trouble
 from ptv_hub.fetching.artifacts import fetch
@@ -337,6 +337,32 @@ def test_https_is_never_left_for_http():
             redirected("https://a.b/x", location)
         with pytest.raises(FetchError, match="sends us on"):
             redirected("HTTPS://a.b/x", location)
+
+
+@pytest.mark.parametrize(
+    "mirror",
+    ["http://[::1", "ftp://a/x", "://", "http://", "http://a:99999/", "http://a\n/", "file:///%00"],
+)
+def test_a_mirror_that_is_no_address_is_misuse(monkeypatch, mirror):
+    monkeypatch.setenv("PTV_HUB_MIRROR", mirror)
+    with pytest.raises(UsageError, match="no mirror"):
+        fetch("x3d_m", progress=False)
+
+
+def test_a_name_that_no_host_has_is_told_as_such(monkeypatch, capfd):
+    """Its look-up runs in a thread, whose errors Python prints."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port: host.encode("idna"))
+    with pytest.raises(NoServer) as caught:
+        trouble.require_server("http://a..b/x")
+    assert "label" in str(caught.value.found)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_device_is_no_file_to_fetch(monkeypatch):
+    """/dev/zero would fill the disk, and a pipe never end."""
+    monkeypatch.setattr("ptv_hub.fetching.part.Partial.write", None)
+    with pytest.raises(FetchError, match="no file"):
+        fetch(model("file:///dev", "zero"), progress=False)
 
 
 def test_a_complete_but_broken_part_is_fetched_anew(server):

@@ -219,3 +219,19 @@ def test_no_entry_of_the_zoo_is_refused_by_its_own_rules():
     for item in entries():
         assert without_vouchers(item) == item
         assert Entry.model_validate(item.model_dump()) == item
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("http://[::1/x", "http://a:99999/x", "http://a:b/x", "http://a b/x", "http:///x"),
+        *("http://a..b/x", f"http://{'a' * 64}/x", "http://a\\b/x", "file:///a%00b/x"),
+        *("ftp://a/x", "data:text/plain,x", "javascript://a/x", "http://\u202e.com/x"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_at_the_door(address, tmp_path):
+    zoo = json.loads((Path(__file__).parents[2] / "manifests" / "ssv2.json").read_text())
+    zoo.update(labels=[], base_url=address)
+    (tmp_path / "zoo.json").write_text(json.dumps(zoo))
+    with pytest.raises(ManifestError, match="base_url"):
+        read_manifest(tmp_path / "zoo.json")

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from ptv_hub.errors import WriteError
+from ptv_hub.files import expanded
 from ptv_hub.zoo.entry import Artifact
 
 CACHE_VARIABLE = "PTV_HUB_CACHE"
@@ -32,14 +33,14 @@ def folder() -> Path:
     """The cache: ``PTV_HUB_CACHE``, else ``ptv_hub`` in torch's hub folder."""
     own = os.environ.get(CACHE_VARIABLE)
     if own:
-        return Path(own).expanduser()
+        return expanded(own)
     torch = sys.modules.get("torch")
     if torch is not None:  # torch.hub.set_dir() may have been called
         return Path(torch.hub.get_dir()) / "ptv_hub"
     # The same rule as torch.hub.get_dir, without the second that importing torch takes.
     xdg = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("TORCH_HOME", os.path.join(xdg, "torch"))
-    return Path(home).expanduser() / "hub" / "ptv_hub"
+    return expanded(home) / "hub" / "ptv_hub"
 
 
 def drawn_folder() -> Path:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from ptv_hub.errors import FetchError, HashMismatch
 from ptv_hub.fetching.cache.pinned import Pin, pins
 from ptv_hub.fetching.cache.places import folder, key, key_without_scheme
-from ptv_hub.files import write_text
+from ptv_hub.files import expanded, write_text
 from ptv_hub.zoo.entry import Artifact
 from ptv_hub.zoo.records import Record, Sha256, first_fault
 
@@ -64,7 +64,7 @@ def read_lock() -> tuple[str, LockFile] | None:
     named = os.environ.get(LOCK_VARIABLE)
     if not named:
         return None
-    path = Path(named).expanduser()
+    path = expanded(named)
     try:
         return path.name, LockFile.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

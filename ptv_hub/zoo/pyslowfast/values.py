@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 import yaml
 
 from ptv_hub.errors import ConfigError, UsageError
-from ptv_hub.zoo.documents import flat, parse_yaml
+from ptv_hub.files import expanded
+from ptv_hub.zoo.documents import flat, read_yaml
 
 BASE = "_BASE_"
 
@@ -109,11 +110,11 @@ def with_pairs(values: Iterable[tuple[str, Any]], opts: Sequence[object], where:
 
 def _tree(path: Path, on_the_way: tuple[Path, ...]) -> dict[str, Any]:
     """Sections of a file on top of those of its base."""
-    path = path.expanduser()
+    path = expanded(path)
     if path.resolve() in on_the_way:
         raise ConfigError(f"{BASE} leads back to the same file", where=path)
     try:
-        tree = parse_yaml(path.read_text(encoding="utf-8-sig"))
+        tree = read_yaml(path)
     except (OSError, ValueError) as error:
         raise ConfigError(
             "a config cannot be read",
@@ -137,8 +138,18 @@ def _tree(path: Path, on_the_way: tuple[Path, ...]) -> dict[str, Any]:
         return tree
     if not isinstance(base, str):
         raise ConfigError(f"{BASE} is not a path", where=path, found=base)
-    lower = _tree(path.parent / Path(base).expanduser(), (*on_the_way, path.resolve()))
-    return _merged(lower, tree)
+    return _merged(_tree(_base(path, base), (*on_the_way, path.resolve())), tree)
+
+
+def _base(path: Path, base: str) -> Path:
+    """The file that a config goes on from. Raises ConfigError if it is none."""
+    try:
+        found = path.parent / expanded(base)
+    except UsageError as error:
+        raise ConfigError(f"{BASE} is not a path", where=path, found=error.found) from error
+    if found.exists() and not found.is_file():  # a device would be read without end
+        raise ConfigError(f"{BASE} is not a file", where=path, found=found)
+    return found
 
 
 def _merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
