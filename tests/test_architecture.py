@@ -173,6 +173,18 @@ def test_the_road_needs_only_what_a_bare_clone_has():
     assert {"zoo/manifest.py", "weights/checkpoint.py", "models/builders.py"} <= road
 
 
+def test_rooms_and_functions_stay_small():
+    """350 lines a file; 60 a function, its docstring apart, but for the command line's options."""
+    for path in sources():
+        text = path.read_text()
+        assert text.count("\n") <= 350, path
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.FunctionDef) or wing_of(path) == "cli":
+                continue
+            told = (ast.get_docstring(node, clean=False) or "").count("\n")
+            assert node.end_lineno - node.lineno - told < 60, f"{path}: {node.name}"
+
+
 def test_only_the_command_line_prints():
     for path in sources():
         if wing_of(path) == "cli":

@@ -39,7 +39,7 @@ from ptv_hub.publish.upload import Pushed, require_allowed, upload
 from ptv_hub.verification.keys import wanted
 from ptv_hub.verification.records import VerifyReport
 from ptv_hub.verification.walk import verify
-from ptv_hub.weights.identify import attribute
+from ptv_hub.weights.attribution import attribute
 from ptv_hub.weights.load import require_fit
 from ptv_hub.weights.named import named, weights_file
 from ptv_hub.weights.opened import OpenedWeights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ptv_hub.verification import goldens
 from ptv_hub.verification.records import Check, Verdict
 from ptv_hub.verification.weights_file import Subject
-from ptv_hub.weights.identify import Proof, attribute
+from ptv_hub.weights.attribution import Proof, attribute
 from ptv_hub.weights.lookalikes import lookalikes
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import known

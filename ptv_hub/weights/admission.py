@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ptv_hub.errors import OtherWeights
-from ptv_hub.weights.identify import Attribution, proofs
+from ptv_hub.weights.attribution import Attribution, proofs
 from ptv_hub.weights.lookalikes import is_called
 from ptv_hub.weights.opened import OpenedWeights
 from ptv_hub.weights.own_word import recorded_in
@@ -29,7 +29,7 @@ def admitted(entry: Entry, weights: OpenedWeights, *, any_weights: bool = False)
 
     Raises:
         OtherWeights: the file is another model's, or says so.
-        CheckpointError, FetchError: as ``identify.attribute``.
+        CheckpointError, FetchError: as ``attribution.attribute``.
     """
     found = Attribution(entry, (), proofs(weights))
     file = str(weights.path)

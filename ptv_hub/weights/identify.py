@@ -1,8 +1,7 @@
-"""Whose weights are these? The one place where it is asked, and on what evidence.
+"""Whose weights are these? The entries that a file may be, and on what evidence.
 
-``attribute`` weighs opened weights, by themselves or against an entry: ``identify`` tells of a
-stray file, ``convert`` names the model it wrote, ``verify`` holds the answer to a claim, ``push``
-refuses weights of another model. Only bytes tell look-alikes apart: a hash, a digest, a pin.
+``identify`` tells of a stray file, ``convert`` names the model it wrote; against one entry
+``attribution`` weighs them. Only bytes tell look-alikes apart: a hash, a digest, a pin.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -18,10 +16,9 @@ from torch import Tensor
 
 from ptv_hub.containers.kind import Format
 from ptv_hub.errors import CheckpointError, Inexpressible, LayoutError
-from ptv_hub.fetching import cache
 from ptv_hub.models.builders import shapes
 from ptv_hub.weights import layouts
-from ptv_hub.weights.lookalikes import is_called, same_model
+from ptv_hub.weights.lookalikes import same_model
 from ptv_hub.weights.mmaction2 import MMACTION2
 from ptv_hub.weights.official import classifier_of
 from ptv_hub.weights.opened import OpenedWeights, begins_as_stated
@@ -52,91 +49,7 @@ class Candidate(Record):
     """The strongest there is."""
 
 
-@dataclass(frozen=True, order=True)
-class Proof:
-    """What ties these very bytes, or these tensors, to an entry; the strongest sorts first."""
-
-    here_only: bool
-    """Whether it rests on nothing but what this machine recorded."""
-    name: str
-    how: str
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """Whose weights these are, held against one entry."""
-
-    entry: Entry
-    candidates: tuple[Candidate, ...]
-    """The entries that they can be, those with the strongest evidence only."""
-    proofs: tuple[Proof, ...]
-    """Of this entry and of others, the strongest first."""
-
-    @property
-    def evidence(self) -> Evidence | None:
-        """Why the entry is among the candidates; ``None`` where it is not."""
-        return next((c.evidence for c in self.candidates if c.name == self.entry.name), None)
-
-    @property
-    def proof(self) -> Proof | None:
-        """The strongest that they are this entry's."""
-        return next((p for p in self.proofs if p.name == self.entry.name), None)
-
-    @property
-    def counterproof(self) -> Proof | None:
-        """What proves them another's, unless something stronger proves them this entry's.
-
-        Bytes that are two models' by equal right are one's by mistake: that counts against it.
-        """
-        other = next((p for p in self.proofs if not is_called(p.name, self.entry)), None)
-        own = self.proof
-        outweighed = other is None or (own is not None and own.here_only < other.here_only)
-        return None if outweighed else other
-
-
-def attribute(
-    weights: OpenedWeights,
-    entry: Entry,
-    *,
-    known: Sequence[Proof] = (),
-    just_pinned: Artifact | None = None,
-) -> Attribution:
-    """Whose weights these are, held against an entry.
-
-    Args:
-        known: proofs of other rooms: a lock file, outputs that somebody recorded.
-        just_pinned: a file fetched just now was pinned just now, which says nothing of it.
-
-    Raises:
-        CheckpointError: the file cannot be read, or no layout names its keys.
-        FetchError: the cache's record of its pins is damaged.
-    """
-    found = proofs(weights, more=known, just_pinned=just_pinned)
-    return Attribution(entry, candidates(weights), found)
-
-
-def proofs(
-    weights: OpenedWeights, *, more: Sequence[Proof] = (), just_pinned: Artifact | None = None
-) -> tuple[Proof, ...]:
-    """What ties the bytes or the tensors to any entry, the strongest first. As ``attribute``."""
-    found = list(more)
-    # Of files of this size alone: what comes before every load should not hash without need.
-    pins = {key: pin for key, pin in cache.pins().items() if pin.size == weights.size}
-    if just_pinned is not None:
-        pins.pop(cache.key(just_pinned), None)
-    for item in known():
-        if _has_tensors(weights, item):
-            found.append(Proof(False, item.name, "its digest, stated in the manifest"))
-        for artifact in item.artifacts:
-            pin = pins.get(cache.key(artifact)) if pins else None
-            if _has_bytes(weights, artifact):
-                found.append(Proof(False, item.name, f"sha256 ({artifact.hash_source})"))
-            elif pin is not None and pin.sha256 == weights.sha256:
-                found.append(Proof(True, item.name, f"sha256 (first use here, {pin.since})"))
-    return tuple(sorted(found))
-
-
-def _has_tensors(weights: OpenedWeights, item: Entry) -> bool:
+def has_tensors(weights: OpenedWeights, item: Entry) -> bool:
     """Whether the digest is the stated one; tensors of another number are not hashed for it."""
     return (
         item.digest is not None
@@ -145,7 +58,7 @@ def _has_tensors(weights: OpenedWeights, item: Entry) -> bool:
     )
 
 
-def _has_bytes(weights: OpenedWeights, artifact: Artifact) -> bool:
+def has_bytes(weights: OpenedWeights, artifact: Artifact) -> bool:
     """Whether the file's hash is the published one; a file of another size is not hashed for it."""
     return (
         artifact.sha256 is not None
@@ -212,9 +125,9 @@ _OF_BYTES: tuple[Evidence, ...] = EVIDENCE[:3]
 
 
 def _of_bytes(item: Entry, weights: OpenedWeights) -> Evidence | None:
-    if any(_has_bytes(weights, artifact) for artifact in item.artifacts):
+    if any(has_bytes(weights, artifact) for artifact in item.artifacts):
         return "file hash"
-    if len(weights.readings) == 1 and _has_tensors(weights, item):
+    if len(weights.readings) == 1 and has_tensors(weights, item):
         return "digest"
     return "the hash in the file's name" if any(begins_as_stated(weights, item)) else None
 
