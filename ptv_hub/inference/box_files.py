@@ -82,6 +82,9 @@ def _of_csv(path: Path, text: str) -> Iterator[Box]:
     named = {"time", "x1", "y1", "x2", "y2"} <= set(header)
     columns = {name: header.index(name) for name in header} if named else _AVA
     for line, row in enumerate(rows[1:] if named else rows, 2 if named else 1):
+        if len(row) <= max(columns[name] for name in ("time", "x1", "y1", "x2", "y2")):
+            short = ValueError(f"{len(row)} cells: {', '.join(row)}")
+            raise _not_understood(f"{path}:{line}", short)
         try:
             cell = {name: row[place].strip() for name, place in columns.items()}
             corners = [cell[name] for name in ("x1", "y1", "x2", "y2")]

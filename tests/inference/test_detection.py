@@ -132,6 +132,7 @@ def test_lists_of_boxes_are_read(tmp_path, name, text, wanted):
         ("x.csv", "time,x1,y1,x2,y2\n-1,1,2,3,4\n", "greater than or equal to 0"),
         ("x.csv", "a,902,10,20,30,40\n", "shares"),
         ("x.csv", "left,top\n1,2\n", "not understood"),
+        ("x.csv", "x1,y1,x2,y2\n1,1,9,9\n", "4 cells: x1, y1, x2, y2"),
         ("x.json", "{", "not understood"),
         ("x.json", '[{"time": 1, "box": [1, 2, 3]}]', "box"),
         ("x.json", '[{"time": 1, "bbox": [1, 2, 3, 4]}]', "bbox|box"),
