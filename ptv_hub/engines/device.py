@@ -19,10 +19,13 @@ def usable_device(name: str | torch.device) -> torch.device:
     Raises:
         UsageError: there is no such device here.
     """
+    name = name.strip().lower() if isinstance(name, str) else name
     if name in ("auto", "gpu"):
         name = _first_there(gpu_only=name == "gpu")
     try:
         device = torch.device(name)
+        if device.type == "meta":
+            raise RuntimeError("a device that holds no numbers")
         if device.type == "cuda" and device.index is None:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.empty(1, device=device)
@@ -31,7 +34,7 @@ def usable_device(name: str | torch.device) -> torch.device:
             "the device cannot be used",
             where=name,
             expected="auto, gpu, cpu, cuda, cuda:N, mps, ...",
-            found=str(error).splitlines()[0],
+            found=str(error).splitlines()[0].split(". ")[0],  # torch lists all backends behind it
         ) from error
     if device.type == "cuda":
         torch.cuda.set_device(device)

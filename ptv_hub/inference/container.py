@@ -113,8 +113,10 @@ class EncodedVideo(Video):
                 times = [p.dts for p in container.demux(stream) if p.size and p.dts is not None]
             except av.error.FFmpegError:
                 return 0
-        # A recorder that dropped frames wrote chunks of nothing, which are not given: a tick each.
-        return max(times, default=-1) + 1 if avi else len(times)
+        # A recorder that dropped frames wrote chunks of nothing, which are not given: a tick each,
+        # and so it is behind each frame where a tick is half of one, as of copied H.264.
+        gaps = sorted(b - a for a, b in itertools.pairwise(times)) or [1]
+        return max(times, default=-1) + max(gaps[len(gaps) // 2], 1) if avi else len(times)
 
     def _first(self) -> av.VideoFrame | None:
         """The first frame that can be decoded."""

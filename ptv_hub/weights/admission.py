@@ -84,6 +84,10 @@ def _contradiction(found: Attribution, weights: OpenedWeights) -> str | None:
         return f"the file says it is of {' or '.join(own.names)}"
     if own.boxes is not None and own.boxes != item.head.takes_boxes:
         return f"the file's config says DETECTION.ENABLE: {own.boxes}"
+    if own.pools_otherwise(item) and not own.names and recorded_in(weights.file) is None:
+        where = "over the whole map" if own.pooling == "global" else "in windows"
+        told = "MULTIGRID.SHORT_CYCLE: True" if own.pooling == "global" else "no SHORT_CYCLE"
+        return f"the file's config says that its head pools {where} ({told})"
     if own.excludes(item) and not own.names:
         return f"the file's config says {' or '.join(own.builders or ()) or 'another network'}"
     if own.claims and own.expected(item) != dict(own.claims):

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 from ptv_hub.weights.layouts import OFFICIAL
+from ptv_hub.weights.lookalikes import is_called
 from ptv_hub.weights.mmaction2 import MMACTION2
 from ptv_hub.weights.native import NATIVE
 from ptv_hub.weights.official import PYSLOWFAST
@@ -57,12 +58,19 @@ def warn_of_other_code(item: Entry, weights: OpenedWeights) -> None:
 
 
 def _differences(item: Entry, weights: OpenedWeights) -> Iterator[str]:
-    own = item.name in weights.own_word.names  # only written in this layout, by a conversion
-    if not own and weights.layout == MMACTION2 and item.head.pooling != "global":
-        yield (
-            f" is MMAction2's: its head and its input are others than those of {item.name}, and so"
-            " are the scores"
-        )
+    # Only written in this layout, by a conversion.
+    own = any(is_called(name, item) for name in weights.own_word.names)
+    mmaction2s = any(artifact.layout == MMACTION2 for artifact in item.artifacts)
+    for layout, whose, other in (
+        (MMACTION2, "MMAction2", item.head.pooling != "global"),
+        (NATIVE, "PySlowFast", mmaction2s),
+        (PYSLOWFAST, "PySlowFast", mmaction2s),
+    ):
+        if weights.layout == layout and other and not own:
+            yield (
+                f" is {whose}'s: its head and its input are others than those of {item.name}, and"
+                " so are the scores"
+            )
     aligned = weights.own_word.aligned
     if item.head.takes_boxes and aligned not in (None, item.head.aligned):
         how = "aligned" if item.head.aligned else "not aligned"

@@ -100,6 +100,11 @@ class OwnWord:
             or (self.builders is not None and item.builder.name not in self.builders)
         )
 
+    def pools_otherwise(self, item: Entry) -> bool:
+        """Whether its config's head pools over another area than the entry's; neither in boxes."""
+        pooled = {"windowed", "global"}
+        return {self.pooling, item.head.pooling} == pooled
+
     def expected(self, item: Entry) -> dict[str, object]:
         """What the config of this entry's file would state, of what this one does."""
         return {claim: getattr(item.input, claim) for claim in self.claims}

@@ -167,11 +167,13 @@ def resolve(name: str, among: Sequence[Entry]) -> Entry:
     if found:
         spellings = [s for item in found for s in (item.name, _short_config(item.config))]
         raise AmbiguousName(name, spellings, count=len(found))
+    named = {_fold(item.name): item.name for item in among}
+    spelled = {s: item.name for item in reversed(among) for s in _spellings(item)}
     raise UnknownName(
         "model",
         name,
         [item.name for item in among],
-        spellings={s: item.name for item in among for s in (_fold(item.name), *_spellings(item))},
+        spellings=named | {s: whose for s, whose in spelled.items() if s not in named},
         see="'ptv-hub list' shows all there are",
     )
 

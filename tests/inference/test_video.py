@@ -331,6 +331,25 @@ def test_a_file_cut_short():
         assert plan_views(video.timestamps, item.input, item.protocol).num_views == 30
 
 
+def test_an_avi_whose_ticks_are_half_frames_is_whole(tmp_path):
+    """As ``ffmpeg -i in.mp4 -c copy out.avi`` writes B-frames: behind the last one a tick more."""
+    with av.open(str(tmp_path / "half.avi"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=50)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        frames = [av.VideoFrame.from_ndarray(picture(i, 64, 48), format="rgb24") for i in range(9)]
+        for index, frame in enumerate([*frames, None]):
+            if frame is not None:
+                frame.pts, frame.time_base = 2 * index, Fraction(1, 50)
+            for packet in stream.encode(frame):
+                packet.duration = 2
+                container.mux(packet)
+    with open_video(tmp_path / "half.avi") as video:
+        assert numbers(video) == list(range(9))
+    data = (tmp_path / "half.avi").read_bytes()
+    with pytest.raises(VideoError, match="damaged"):
+        open_video(data[: data.rindex(b"00dc", 0, data.rindex(b"idx1") - 400)])
+
+
 def test_a_container_that_states_more_than_there_is():
     data = (GOLDEN / "videos" / "ntsc_6s.mkv").read_bytes()
     with open_video(data[: len(data) // 2]) as video:

@@ -7,6 +7,7 @@ stay a hundred times below it.
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -441,3 +442,19 @@ def test_two_depths_are_named_by_the_blocks_that_one_pathway_has(tmp_path):
     tensors["backbone.slow_path.layer3.6.conv1.conv.weight"] = tensors[key]
     with pytest.raises(Inexpressible, match="two depths"):
         layouts.detect(tensors)
+
+
+def test_a_file_of_pyslowfast_is_no_model_of_mmaction2s(tmp_path, caplog):
+    """X3D_M of both has the same keys, shapes, frames and sizes; heads and colours differ."""
+    source = tmp_path / "X3D_M.pyth"
+    torch.save(other.native_checkpoint("Kinetics/X3D_M"), source)
+    with pytest.raises(OtherWeights, match="its head pools in windows"):
+        load("x3d_m_16x5", weights=source)
+    write("native", "Kinetics/X3D_M", source, bare=True)
+    load("x3d_m_16x5", weights=source)
+    assert "is PySlowFast's" in caplog.text
+    cfg = other.native_config("Kinetics/X3D_M") | {"MULTIGRID": {"SHORT_CYCLE": True}}
+    content = other.native_checkpoint("Kinetics/X3D_M", training=False)
+    torch.save({**content, "cfg": json.dumps(cfg)}, source)
+    with pytest.raises(OtherWeights, match="over the whole map"):
+        load("x3d_m", weights=source)

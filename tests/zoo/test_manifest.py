@@ -179,6 +179,9 @@ def test_an_unknown_name_is_answered_with_its_neighbours():
         entry("slowfst_r50")
     assert caught.value.neighbours[0] == "slowfast_r50"
     assert "slowfast_r50" in str(caught.value)
+    with pytest.raises(UnknownName) as caught:
+        entry("X3D_XSS")
+    assert caught.value.neighbours[0] == "x3d_xs"
 
 
 def test_hub_names_are_pytorchvideos_own_where_it_has_one():
