@@ -101,6 +101,9 @@ for family in FAMILIES:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    for name in ("stdout", "stderr"):  # closed by who called: `ptv-hub list >&-`
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # of a name that is no text in its encoding
             stream.reconfigure(errors="backslashreplace")

@@ -216,6 +216,8 @@ class Listing:
                 where=where,
                 expected=f"labels of {entry.name}, 0 to {entry.num_classes - 1}",
                 found=items[0].problem,
+                fix="labels of classes of your own are numbers from 0; their names come from a "
+                "folder for each class, or in training from --labels FILE",
             )
         return dataclasses.replace(
             self, items=tuple(items), notes=tuple(dict.fromkeys((*self.notes, *notes)))

@@ -119,11 +119,12 @@ class _Told:
 def _differs(header: Header) -> tuple[str, ...]:
     """In what the run is not the published protocol, in words."""
     mine, published = header.settings.protocol, header.entry.protocol
+    theirs = "published with" if header.entry.published is not None else "its own protocol has"
     found = []
     if (mine.num_clips, mine.num_crops) != (published.num_clips, published.num_crops):
         found.append(
             f"{mine.num_clips} x {mine.num_crops} views, "
-            f"published with {published.num_clips} x {published.num_crops}"
+            f"{theirs} {published.num_clips} x {published.num_crops}"
         )
     if mine.clip_sampling != published.clip_sampling and mine.num_clips > 1:
         found.append(
@@ -133,7 +134,7 @@ def _differs(header: Header) -> tuple[str, ...]:
     if (mine.activation, mine.ensemble) != (published.activation, published.ensemble):
         found.append(
             f"{mine.activation} and {mine.ensemble} over views, "
-            f"published with {published.activation} and {published.ensemble}"
+            f"{theirs} {published.activation} and {published.ensemble}"
         )
     if mine.metric != published.metric:
         found.append(f"the metric is {mine.metric}, published is {published.metric}")

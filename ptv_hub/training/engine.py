@@ -333,7 +333,7 @@ class _Run:
             last_value=position.last,
             best_value=position.best,
             best_epoch=position.best_epoch,
-            videos=sum(not item.problem for item in self.source.val),
+            videos=len(self.source.watched) if position.watched is None else position.watched,
             chance=None if self.source.num_marks else 100.0 / entry.num_classes,
             skipped=position.skipped,
             control=None if shuffled is None else shuffled.value,

@@ -77,6 +77,7 @@ class Epochs:
         self.report = report
         self.stop = stop
         self.skip_broken = skip_broken
+        self._told_left_out = False
         self.averaged = None if recipe.ema_decay is None else Averaged(self.bare, recipe.ema_decay)
         self._step = Step(fabric, model, optimizer, source, recipe, self.averaged)
         self._told: set[str] = set()
@@ -130,6 +131,7 @@ class Epochs:
                     "loss_sum": 0.0,
                     "last_loss": position.loss_sum / max(len(batches), 1),
                     "last": value if looked else position.last,
+                    "watched": _videos(found) if looked else position.watched,
                     "in_vain": 0 if better else position.in_vain + int(looked),
                     **({"best": value, "best_epoch": epoch} if better else {}),
                 }
@@ -150,15 +152,24 @@ class Epochs:
     def _watch(self, position: Position) -> Looked | None:
         """The look after an epoch; were the run ended in it, it would begin with it again."""
         try:
-            return self.look()
+            found = self.look()
         except Terminated:
             self._save(LAST, position)
             raise
+        listed = len(self.source.watched)
+        if _videos(found) < listed and not self._told_left_out:
+            self._told_left_out = True
+            log.warning(
+                "%d of %d watched videos were scored; the others are left out of every look",
+                _videos(found),
+                listed,
+            )
+        return found
 
     def look(self, shuffle_seed: int | None = None) -> Looked | None:
         """Metric and loss over the held-out videos; with a seed, their frames shuffled."""
         clips = LookClips(
-            [item for item in self.source.val if not item.problem],
+            self.source.watched,
             self.source.entry.input,
             num_marks=self.source.num_marks,
             shuffle_seed=shuffle_seed,
@@ -314,13 +325,17 @@ class Epochs:
                     "value": value,
                     "val_loss": None if found is None else found.loss,
                     "top5": None if found is None else found.top5,
-                    "videos": len(self.source.val) if looked else 0,
+                    "videos": _videos(found) if looked else 0,
                     "seconds": round(seconds, 3),
                 },
             )
         self.report(
             Progress("look", steps, steps, epoch, self.recipe.epochs, loss, rate, metric, value)
         )
+
+
+def _videos(found: Looked | None) -> int:
+    return 0 if found is None else found.videos
 
 
 def _go_on() -> None:

@@ -35,6 +35,8 @@ class Looked:
     """Cross entropy of the scores, the mean over videos (of several labels: and over classes)."""
     top5: float | None
     """Percent; ``None`` of several labels a video, and of fewer than six classes."""
+    videos: int
+    """That were scored; broken ones may be left out."""
 
 
 def measure_statistics(
@@ -116,12 +118,12 @@ def _looked(scores: NDArray[Any], targets: NDArray[Any], *, several: bool) -> Lo
     if several:
         value = mean_average_precision(scores, targets.astype(np.uint8))
         losses = -np.where(targets > 0, np.log(sure), np.log1p(-sure))
-        return None if value is None else Looked(value, float(losses.mean()), None)
+        return None if value is None else Looked(value, float(losses.mean()), None, len(targets))
     count = len(targets)
     loss = -float(np.log(sure[np.arange(count), targets]).mean())
     right = 100.0 * float((scores.argmax(1) == targets).mean())
     five = top_k(scores, targets, 5) if scores.shape[1] > 5 else None
-    return Looked(right, loss, None if five is None else 100.0 * five / count)
+    return Looked(right, loss, None if five is None else 100.0 * five / count, count)
 
 
 def _joined(parts: Sequence[Tensor]) -> NDArray[Any]:

@@ -54,6 +54,11 @@ class Source:
         return self.entry.num_classes if several else None
 
     @property
+    def watched(self) -> list[Item]:
+        """What a look is over: those of ``val`` that are still there."""
+        return [item for item in self.val if not item.problem]
+
+    @property
     def digest(self) -> str:
         """sha256 over ids and labels of both splits in order: a resumed run must find the same."""
         return digest_of(self.train, self.val)

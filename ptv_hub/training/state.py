@@ -43,6 +43,8 @@ class Position(Record):
     """Mean of the last complete epoch."""
     last: float | None = None
     """The last look's metric, percent."""
+    watched: int | None = None
+    """Videos that it is over; 0.1 wrote none."""
     best: float | None = None
     """The best metric so far, percent."""
     best_epoch: int | None = None

@@ -181,6 +181,8 @@ def test_a_closed_pipe_is_no_traceback():
     done = process("list | head -1")
     assert done.stdout.strip() == "kinetics400"
     assert "Traceback" not in done.stderr
+    done = process("list >&-")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk that is always full")

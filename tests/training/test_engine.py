@@ -403,7 +403,11 @@ def test_a_broken_video_is_replaced_where_that_is_allowed(videos, tmp_path, capl
     for check in ("none", "open"):
         result = run(data, tmp_path / check, check=check, skip_broken=True)
         assert result.skipped == (broken.id,)
+        assert result.videos == len(files_of(data / "val")) - 1
+        with (tmp_path / check / "epochs.csv").open() as file:
+            assert {row["videos"] for row in csv.DictReader(file)} == {str(result.videos)}
     assert broken.id in caplog.text
+    assert "5 of 6 watched videos were scored" in caplog.text
     assert same(tmp_path / "none" / "last.pyth", tmp_path / "open" / "last.pyth")
 
 
@@ -444,7 +448,7 @@ def test_a_run_goes_on_with_a_list_from_which_videos_were_removed(videos, tmp_pa
     files_of(data / "val")[0].unlink()
     result = run(data, tmp_path / "run", epochs=1)
     assert "2 videos were removed from the list since the run began" in caplog.text
-    assert result.videos == 5
+    assert result.videos == 6  # that the last look was over, before
     added = data / "train" / Path(gone.id).with_stem("new")
     shutil.copy(files_of(data / "train")[0], added)
     with pytest.raises(DataError, match="a run on other data") as caught:
