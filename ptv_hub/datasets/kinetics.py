@@ -154,7 +154,11 @@ def _fields(line: str, classes: dict[str, int]) -> tuple[str, str] | None:
     """
     remark = re.fullmatch(r"(\S.*?[\s,]\s*[\"']?-?\d+[\"']?)\s+#.*", line)
     fields = _split(remark[1] if remark else line, classes)
-    return fields and (_unquoted(fields[0]), _unquoted(fields[1]))
+    if fields is None:
+        return None
+    path, label = map(_unquoted, fields)
+    name = _unquoted(re.sub(r"\s+#.*", "", label))
+    return path, name if fold(label) not in classes and fold(name) in classes else label
 
 
 def _unquoted(text: str) -> str:

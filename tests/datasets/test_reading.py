@@ -360,6 +360,8 @@ def named(tmp_path, text, files=()):
         ("a.mp4 3 # good one", "a.mp4"),
         ("a.mp4,3 # 12 of them", "a.mp4"),
         ('"my video.mp4" 3 # "quoted"', "my video.mp4"),
+        ("a.mp4,applauding # why", "a.mp4"),
+        ("my video.mp4 applauding # why", "my video.mp4"),
         ("take #2.mp4 3", "take #2.mp4"),
         ("it's 'fine'.mp4 3", "it's 'fine'.mp4"),
     ],
