@@ -24,6 +24,7 @@ KEPT: dict[str, tuple[Role, ...]] = {
     "I3D": ("head",),
     "SlowFast": ("head",),
     "R(2+1)D": ("head",),
+    "CSN": ("head",),
 }
 """Architecture -> the roles whose layers stay in float32; of one that is not named, none."""
 
