@@ -94,6 +94,9 @@ def read(path: str | os.PathLike[str], *, checked: bool = False) -> Checkpoint:
         content, not_mapped = storages.of_old_format(path), "all: the old format's"
     container, state, training = _contents(content, path)
     tensors, prefix = _unwrapped(state, path)
+    if "pytorch-lightning_version" in training:
+        tensors, attribute = _of_lightning(tensors)
+        prefix += attribute
     said = training.pop(SAID, None)
     told = said.items() if isinstance(said, Mapping) else ()
     metadata = {str(k): v for k, v in told if isinstance(v, str)}
@@ -163,6 +166,19 @@ def _unwrapped(state: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor],
 
 
 _WRAPPED = re.compile(f"^(?:{'|'.join(map(re.escape, WRAPPERS))})*")
+
+
+_OF_LAYOUTS = {"blocks", "model", "backbone"}
+"""First words of a layout's keys, that are no name of somebody's own."""
+
+
+def _of_lightning(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """The tensors without the name that a LightningModule gave its one network (``net.``)."""
+    first = {key.partition(".")[0] for key in tensors}
+    if len(first) > 1 or first & _OF_LAYOUTS:
+        return tensors, ""
+    attribute = f"{first.pop()}."
+    return {key.removeprefix(attribute): value for key, value in tensors.items()}, attribute
 
 
 def _prefix(keys: list[str], path: Path) -> str:

@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import save_file
 
 from ptv_hub.errors import CheckpointError, LayoutError, UnreadableFile, UnsafeFile, WriteError
+from ptv_hub.models.digest import digest
 from ptv_hub.weights import checkpoint
+from ptv_hub.weights.load import load
 
 
 def weights() -> dict[str, torch.Tensor]:
@@ -272,3 +274,12 @@ def test_a_safetensors_header_whose_length_begins_like_a_pickle_is_read(tmp_path
             break
     assert path.read_bytes()[0] == 0x80
     assert checkpoint.read(path).format == "safetensors"
+
+
+def test_lightnings_module_may_call_its_network_what_it_likes(tmp_path):
+    tensors = {f"net.{key}": value for key, value in load("motion_x3d").state_dict().items()}
+    content = {"pytorch-lightning_version": "2.6.6", "state_dict": tensors}
+    torch.save(content, tmp_path / "last.ckpt")
+    assert checkpoint.read(tmp_path / "last.ckpt").prefix == "net."
+    again = load("motion_x3d", weights=tmp_path / "last.ckpt")
+    assert digest(again.state_dict()) == digest(load("motion_x3d").state_dict())
