@@ -139,7 +139,9 @@ def _place(key: str, row: Any, path: Path) -> tuple[int, int]:
     if not isinstance(row, dict) or row.keys() != {"dtype", "shape", "data_offsets"}:
         raise _damaged(path, f"an unknown entry for {key}")
     dtype, shape, offsets = row["dtype"], row["shape"], row["data_offsets"]
-    if type(dtype) is not str or dtype not in _NAMES:
+    if type(dtype) is not str:
+        raise _damaged(path, f"{key}: no type")
+    if dtype not in _NAMES:
         raise CheckpointError(
             "the file holds tensors that are no weights",
             where=path,

@@ -44,6 +44,11 @@ CLIP_PIXELS = 1 << 26
 pixels are as many; the zoo's largest clip has 2 % of it."""
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""JSON as Python reads it has NaN and Infinity, of which every score would be NaN."""
+
+
 class InputSpec(Record):
     """What a model wants to see: sampling in time, sizes, colours, pathways.
 
@@ -66,9 +71,9 @@ class InputSpec(Record):
     """Side of the square training crop, pixels; the head's average pool is sized for it."""
     train_jitter: tuple[Pixels, Pixels]
     """Smallest and largest short side in training, pixels."""
-    mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
+    mean: tuple[Finite, Finite, Finite] = (0.45, 0.45, 0.45)
     """Per channel, of values / 255."""
-    std: tuple[float, float, float] = (0.225, 0.225, 0.225)
+    std: tuple[Positive, Positive, Positive] = (0.225, 0.225, 0.225)
     """Per channel, of values / 255."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """What the network really sees (the SSv2 and Charades configs ask for BGR, and get RGB)."""

@@ -235,3 +235,12 @@ def test_an_address_that_is_none_is_refused_at_the_door(address, tmp_path):
     (tmp_path / "zoo.json").write_text(json.dumps(zoo))
     with pytest.raises(ManifestError, match="base_url"):
         read_manifest(tmp_path / "zoo.json")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 0.0])
+def test_a_normalisation_by_no_number_is_refused_at_the_door(number, tmp_path):
+    """Every score would be NaN; JSON as Python reads it has such numbers."""
+    for field in ("mean", "std") if number else ("std",):
+        folder = document(tmp_path, put(f"entry.input.{field}", [number] * 3))
+        with pytest.raises(ManifestError, match=field):
+            hub.entry(f"local-dir:{folder}")
