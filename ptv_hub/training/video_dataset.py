@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, default_collate
 from ptv_hub.datasets.listing import Listing
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import PtvHubError, UnknownName, VideoError
+from ptv_hub.files import expanded
 from ptv_hub.training.clips import LookClips, Replaced, TrainingClips
 from ptv_hub.weights.named import entry_of
 from ptv_hub.zoo.entry import Entry
@@ -51,7 +52,8 @@ class VideoDataset(Dataset[tuple[Tensor, Tensor] | None]):
             listing: of ``read_listing``; or what that reads: a list of paths and labels, a folder
                 with a folder of videos for each class, the annotation of a data set.
             entry: whose input, labels and metric count: a loaded model, an entry, or what ``load``
-                takes. After ``model.reset_classifier`` the model's own number of classes.
+                takes. After ``model.reset_classifier`` the model's own number of classes; of
+                a model without labels as many folders are its classes, in alphabetical order.
             train: random clips, and the list's ``train`` split; else ``val``.
             flip: mirror half of the training clips; False where left and right are classes.
             broken: whether a video that cannot be decoded is an error, or passed over, with a
@@ -66,7 +68,10 @@ class VideoDataset(Dataset[tuple[Tensor, Tensor] | None]):
             raise UnknownName("way with broken videos", broken, ("raise", "skip"))
         item = entry_of(entry)
         if not isinstance(listing, Listing):
-            listing = read_listing(item, listing, split="train" if train else "val")
+            split: Literal["train", "val"] = "train" if train else "val"
+            if not item.labels:
+                item = _with_folders_names(item, listing, split)
+            listing = read_listing(item, listing, split=split)
         self.entry = item
         self.listing = listing.checked(item)
         self.skips = broken == "skip"
@@ -133,3 +138,12 @@ class VideoDataset(Dataset[tuple[Tensor, Tensor] | None]):
         marks = self.entry.protocol.metric == "mean_average_precision"
         labels = torch.empty(0, self.entry.num_classes) if marks else torch.empty(0).long()
         return torch.empty(0, 3, self.entry.input.num_frames, size, size), labels
+
+
+def _with_folders_names(item: Entry, data: str | os.PathLike[str], split: str) -> Entry:
+    """The entry with folders' names as labels, where there are as many as it has classes."""
+    folder = expanded(data)
+    root = folder / split if (folder / split).is_dir() else folder
+    names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    wanted = len(names) == item.num_classes > 0
+    return item.model_copy(update={"labels": tuple(names)}) if wanted else item

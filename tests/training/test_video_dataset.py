@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 import ptv_hub
 from ptv_hub.datasets import motion
 from ptv_hub.datasets.listing import Item, Listing
-from ptv_hub.errors import DataError, UnknownName, VideoError, WrongInput
+from ptv_hub.errors import AnnotationMissing, DataError, UnknownName, VideoError, WrongInput
 from ptv_hub.models.builders import build
 from ptv_hub.training.clips import LookClips
 from ptv_hub.training.video_dataset import VideoDataset
@@ -132,3 +132,16 @@ def test_it_goes_into_lightnings_trainer(folder):
     )
     trainer.fit(module, *loaders)
     assert 0 <= trainer.callback_metrics["top1"] <= 1
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_folders_are_the_classes_of_a_model_without_labels(tmp_path, train):
+    for name in ("walk", "jump", "run"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "one.avi").touch()
+    model = ptv_hub.load("motion_x3d", num_classes=3)
+    data = VideoDataset(tmp_path, model, train=train)
+    assert data.classes == ("jump", "run", "walk")
+    assert [item.labels for item in data.listing.items] == [(0,), (1,), (2,)]
+    with pytest.raises(AnnotationMissing):
+        VideoDataset(tmp_path, ptv_hub.load("motion_x3d", num_classes=4), train=train)
