@@ -131,7 +131,7 @@ def golden(case: str, drawn, **options) -> tuple[EvalResult, Path]:
 
 
 @pytest.mark.parametrize(
-    ("batch_views", "workers"), [pytest.param(None, 0, marks=pytest.mark.slow), (7, 2)]
+    ("batch_views", "workers"), [pytest.param(None, 0, marks=pytest.mark.slow), (7, 1)]
 )
 def test_kinetics_is_as_pyslowfast_scores_it(drawn, tmp_path, batch_views, workers):
     result, _ = golden(
@@ -215,7 +215,7 @@ def test_charades_is_as_pyslowfast_scores_it(drawn, tmp_path, case):
 def test_batch_size_workers_and_out_change_no_score(tmp_path):
     items = linked(tmp_path, 6)
     model = ColourModel()
-    runs = [{}, {"batch_views": 1}, {"batch_views": 64}, {"workers": 3}]
+    runs = [{}, {"batch_views": 1}, {"batch_views": 64}, {"workers": 2}]
     for number, options in enumerate(runs):
         evaluate(model, items, FAST, out=tmp_path / str(number), keep_views=True, **options)
     first = scores_of(tmp_path / "0")
@@ -389,7 +389,7 @@ def scored_rows(out: Path) -> int:
         return 0 if journal.is_new else len(journal.ids())
 
 
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_with_the_same_result(tmp_path, workers):
     whole, parts, script = tmp_path / "whole", tmp_path / "parts", tmp_path / "script.py"
     script.write_text(SCRIPT)
@@ -430,7 +430,7 @@ def bad_videos(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_bad_videos_are_told_and_the_rest_is_scored(tmp_path, workers):
     good = linked(tmp_path, 3)
     reasons = bad_videos(tmp_path)

@@ -155,8 +155,10 @@ def test_parts_of_a_schedulers_array(videos, tmp_path):
             parse_shard(wrong)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize(
+    ("workers", "across"),
+    [(0, False), (0, True), (2, True), pytest.param(2, False, marks=pytest.mark.slow)],
+)
 def test_workers_and_batches_change_no_number(videos, tmp_path, workers, across):
     shutil.copy(NTSC, videos / "long.mkv")
     go(videos, tmp_path / "one")
