@@ -81,8 +81,7 @@ class VideoRun:
         """Every video that could be done, as soon as it is; the others are told and counted."""
         from ptv_hub.runs.collection import run
 
-        number, count = share.part
-        before = len(list({one.key for one in self.videos})[number - 1 :: count])
+        before = len(share.own(list({one.key for one in self.videos})))
         for done in run(work, self.videos, out, share):
             before -= 1
             if done.failure is not None:
@@ -92,7 +91,7 @@ class VideoRun:
             for note in done.made.notes:
                 tell(f"{done.video.told}: {note}")
             yield done
-        if before and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        if before and _ranks() == 1:
             tell(f"{before} {'was' if before == 1 else 'were'} done before: {out}")
 
     def failed(self, name: str, error: str) -> None:
@@ -113,7 +112,7 @@ class VideoRun:
         """
         from ptv_hub.runs.collection import FAILURES
 
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if _ranks() > 1:
             if int(os.environ.get("RANK", "0")) > 0:
                 return
             if out is not None and not self.failures and (out / FAILURES).exists():
@@ -123,6 +122,11 @@ class VideoRun:
             tell(f"{len(self.failures)} could not be done")
         if self.failures or self._undrawn:
             raise typer.Exit(1)
+
+
+def _ranks() -> int:
+    """Of torchrun, that share the videos."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _lines(listed: Path | None) -> list[str]:

@@ -139,9 +139,8 @@ def _scored(net: VideoModel, video: Video, boxes: Sequence[Box]) -> list[tuple[C
         corners = [_in_pixels(boxes[number], height, width, video.name) for number in numbers]
         ratio = (frames.shape[3] / width, frames.shape[2] / height) * 2
         scaled = torch.tensor(corners) * torch.tensor(ratio)
-        scores = (
-            net(pack_pathways(frames[None].to(device), spec), [scaled.to(device)]).float().cpu()
-        )
+        packed = pack_pathways(frames[None].to(device), spec)
+        scores = net(packed, [scaled.to(device)]).float().cpu()
         found |= dict(zip(numbers, zip(corners, scores, strict=True), strict=True))
     return [found[number] for number in range(len(boxes))]
 

@@ -87,10 +87,10 @@ def assemble(
         WriteError: the folder cannot be written.
     """
     with new_folder(folder) as place:  # before anything is fetched or verified
-        return _prepared(item, place, repo_id, weights, results, progress)
+        return _assembled(item, place, repo_id, weights, results, progress)
 
 
-def _prepared(
+def _assembled(
     item: Entry,
     folder: Path,
     repo_id: str,

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -78,6 +78,9 @@ class Done:
     failure: Failure | None = None
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
 class Share:
     """How a run is shared out."""
@@ -87,6 +90,11 @@ class Share:
     part: tuple[int, int] = (1, 1)
     """I of N: of every N videos the I-th, for a scheduler's array of jobs."""
     progress: bool = False
+
+    def own(self, videos: Sequence[T]) -> Sequence[T]:
+        """Those of all that are this part's."""
+        number, count = self.part
+        return videos[number - 1 :: count]
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -119,8 +127,7 @@ def run(
             raise UsageError("several ranks need a folder in common", fix="give --out")
         ledger, before = _ledger(out, work, queue, share, stack)
         names = named(videos, {entry.source: entry.name for entry in before.values()})
-        number, count = share.part
-        listed = list(names.items())[number - 1 :: count]
+        listed = share.own(list(names.items()))
         show = share.progress and queue.rank == 0
         bar = stack.enter_context(Progress(len(listed), show=show))
         going = _Going(work, out, ledger, listed, queue, share.workers, bar)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from ptv_hub.datasets.annotations import read_text
 from ptv_hub.datasets.check import Depth, fault
 from ptv_hub.datasets.decoding import Failure
-from ptv_hub.datasets.listing import Item, Listing
+from ptv_hub.datasets.listing import Item, Listing, Split
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import AnnotationMissing, DataError, UsageError
 from ptv_hub.files import expanded
@@ -179,7 +179,12 @@ def _class_folders(data: Path) -> tuple[str, ...]:
     """Names of the class folders, sorted; none where the data is told by files."""
     if not data.is_dir() or any(data.glob("*.csv")) or any(data.glob("*.json")):
         return ()
-    root = data / "train" if (data / "train").is_dir() else data
+    return folders_of(data, "train")
+
+
+def folders_of(data: Path, split: Split) -> tuple[str, ...]:
+    """Names of the folders in that of a split, or in the data's own where there is none; sorted."""
+    root = data / split if (data / split).is_dir() else data
     return tuple(sorted(path.name for path in root.iterdir() if path.is_dir()))
 
 

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from ptv_hub.datasets.listing import Listing
+from ptv_hub.datasets.listing import Listing, Split
 from ptv_hub.datasets.reading import read_listing
 from ptv_hub.errors import PtvHubError, UnknownName, VideoError
 from ptv_hub.files import expanded
 from ptv_hub.training.clips import LookClips, Replaced, TrainingClips
+from ptv_hub.training.source import folders_of
 from ptv_hub.weights.named import entry_of
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.input_spec import FrameSampling
@@ -68,7 +69,7 @@ class VideoDataset(Dataset[tuple[Tensor, Tensor] | None]):
             raise UnknownName("way with broken videos", broken, ("raise", "skip"))
         item = entry_of(entry)
         if not isinstance(listing, Listing):
-            split: Literal["train", "val"] = "train" if train else "val"
+            split: Split = "train" if train else "val"
             if not item.labels:
                 item = _with_folders_names(item, listing, split)
             listing = read_listing(item, listing, split=split)
@@ -140,10 +141,9 @@ class VideoDataset(Dataset[tuple[Tensor, Tensor] | None]):
         return torch.empty(0, 3, self.entry.input.num_frames, size, size), labels
 
 
-def _with_folders_names(item: Entry, data: str | os.PathLike[str], split: str) -> Entry:
+def _with_folders_names(item: Entry, data: str | os.PathLike[str], split: Split) -> Entry:
     """The entry with folders' names as labels, where there are as many as it has classes."""
     folder = expanded(data)
-    root = folder / split if (folder / split).is_dir() else folder
-    names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    names = folders_of(folder, split) if folder.is_dir() else ()
     wanted = len(names) == item.num_classes > 0
-    return item.model_copy(update={"labels": tuple(names)}) if wanted else item
+    return item.model_copy(update={"labels": names}) if wanted else item

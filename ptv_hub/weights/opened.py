@@ -24,6 +24,7 @@ from ptv_hub.weights.own_word import OwnWord, own_word
 from ptv_hub.weights.refusals import refused
 from ptv_hub.weights.rules import Scheme, Shapes
 from ptv_hub.weights.shapes import trained
+from ptv_hub.weights.transformations import ALIASED
 from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.manifest import known, left_out
 
@@ -56,7 +57,7 @@ class OpenedWeights:
     @cached_property
     def has_aliases(self) -> bool:
         """Whether layers of attention have two names: what PyTorchVideo's head writes."""
-        return any("._attention_pool_" in key for key in self.file.tensors)
+        return any(f".{ALIASED}" in key for key in self.file.tensors)
 
     @property
     def layout(self) -> str:

@@ -273,7 +273,9 @@ ADD_EPSILON = Transformation(
 
 # ------------------------------------------------------------- one layer under two names
 
-_ALIAS = re.compile(r"(blocks\.\d+\.attn\.)_attention_pool_([qkv])\.(pool|norm)\.(\w+)")
+ALIASED = "_attention_pool_"
+"""What the second names begin with."""
+_ALIAS = re.compile(rf"(blocks\.\d+\.attn\.){ALIASED}([qkv])\.(pool|norm)\.(\w+)")
 
 
 def _plain(key: str) -> str | None:
