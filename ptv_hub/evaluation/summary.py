@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.datasets.validation import doubt_about
 from ptv_hub.evaluation.collected import Collected
-from ptv_hub.evaluation.doubts import UNKNOWN_LIST, UNKNOWN_WEIGHTS
+from ptv_hub.evaluation.doubts import TRAINED_ON, UNKNOWN_LIST, UNKNOWN_WEIGHTS
 from ptv_hub.evaluation.findings import ManyLabels, OneLabel
 from ptv_hub.evaluation.reproduced import lost, reproduced
 from ptv_hub.evaluation.result import Comparison, Counts, EvalResult, FailedVideo
 from ptv_hub.inference.views import LEFT_OUT, RESAMPLED
 from ptv_hub.runs.journal import Row
-from ptv_hub.runs.settings import Header
+from ptv_hub.runs.settings import NVDEC, Header
 from ptv_hub.zoo.entry import Entry
 
 QUANTIZATION = "quantization"
@@ -151,6 +151,9 @@ def _cautions(collected: Collected, counts: Counts, told: Counter[str]) -> tuple
             f"{counts.failed} of {counts.listed} videos failed: the numbers are over "
             f"{counts.scored}; with failures counted as wrong they stand beside"
         )
+    trained_on = collected.sessions[-1].get(TRAINED_ON)
+    if trained_on:
+        found.append(trained_on)
     if collected.part:
         found.append(f"the list is {collected.part}")
         if header.settings.protocol.metric == "mean_average_precision":
@@ -175,6 +178,11 @@ def _cautions(collected: Collected, counts: Counts, told: Counter[str]) -> tuple
         )
     if header.settings.preprocess != "host":
         found.append("frames were normalised and resized on the device, which rounds otherwise")
+    if header.settings.preprocess == NVDEC:
+        found.append(
+            "frames were decoded on the GPU, by torchcodec: their pixels are not those that the "
+            "published numbers were made of"
+        )
     found += collected.notes
     return tuple(found)
 

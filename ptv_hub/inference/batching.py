@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ptv_hub.engines.transfers import Returning, on_device
 from ptv_hub.inference.frames import Video
 from ptv_hub.inference.transforms import ModelInput, crops, pack_pathways, prepare_clip
 from ptv_hub.inference.viewing import Viewing
@@ -111,12 +112,8 @@ class ViewBatches:
         owners = [owner for owner, _ in self._waiting]
         self._waiting = []
         found = self._function(pack_pathways(batch, self._spec))
-        outputs = {name: _on_its_way(values.float()) for name, values in found.items()}
-        done = None
-        if self._device.type == "cuda":
-            done = torch.cuda.Event()
-            done.record()
-        self._pending.append(_Launched(owners, outputs, done, time.perf_counter() - start))
+        outputs = Returning({name: values.float() for name, values in found.items()})
+        self._pending.append(_Launched(owners, outputs, time.perf_counter() - start))
         while len(self._pending) > int(self._late):
             self._collect()
 
@@ -124,14 +121,12 @@ class ViewBatches:
         """Give the oldest batch's results to their videos, waiting for them."""
         start = time.perf_counter()
         launched = self._pending.popleft()
-        if launched.done is not None:
-            launched.done.synchronize()
-        owners = launched.owners
+        owners, outputs = launched.owners, launched.outputs.arrived()
         each = (launched.seconds + time.perf_counter() - start) / len(owners)
         first = 0
         for owner, group in itertools.groupby(owners):
             stop = first + len(list(group))
-            owner.keep({name: values[first:stop] for name, values in launched.outputs.items()})
+            owner.keep({name: values[first:stop] for name, values in outputs.items()})
             owner.seconds += each * (stop - first)
             first = stop
 
@@ -141,9 +136,7 @@ class _Launched:
     """A batch on its way through the model."""
 
     owners: list[OneVideo]
-    outputs: Outputs
-    """In the host's memory; to be read after ``done``."""
-    done: torch.cuda.Event | None
+    outputs: Returning
     seconds: float
     """That the launch took here."""
 
@@ -154,23 +147,6 @@ def _together(views: Sequence[Tensor], device: torch.device) -> Tensor:
     if device.type == "cuda" and views[0].device.type == "cpu":
         pinned = torch.empty(len(views), *views[0].shape, dtype=views[0].dtype, pin_memory=True)
     return on_device(torch.stack(list(views), out=pinned), device)
-
-
-def on_device(values: Tensor, device: torch.device) -> Tensor:
-    """Values in the memory of a device; to a GPU from pinned memory, without waiting."""
-    if device.type == "cuda" and values.device.type == "cpu":
-        # The copy runs beside the model's work on the last batch.
-        values = values.pin_memory()
-    return values.to(device, non_blocking=True)
-
-
-def _on_its_way(values: Tensor) -> Tensor:
-    """Values in the host's memory; of a GPU the copy may not be through yet."""
-    if values.device.type != "cuda":
-        return values.cpu()
-    # Begun now, the copy does not wait for the batches that come after it in the stream.
-    there = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-    return there.copy_(values, non_blocking=True)
 
 
 class OneVideo:

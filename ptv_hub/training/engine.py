@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ptv_hub._version import __version__
+from ptv_hub.datasets.split_list import LISTED, write_splits
 from ptv_hub.environment import versions
 from ptv_hub.errors import DataError, UsageError
 from ptv_hub.files import ready_folder, sha256_of
@@ -25,7 +26,7 @@ from ptv_hub.models.digest import digest
 from ptv_hub.training.curves import draw_curves
 from ptv_hub.training.epochs import Epochs
 from ptv_hub.training.fabric import make_fabric, nodes_of, scaler_of
-from ptv_hub.training.listed import as_begun, write_listed
+from ptv_hub.training.listed import as_begun
 from ptv_hub.training.loading import training_batches, training_loader
 from ptv_hub.training.logs import RunLog
 from ptv_hub.training.modules import adapt_model
@@ -163,7 +164,7 @@ class _Run:
         if resume and last.is_file():
             position, file = self._position(last)
         elif self.rank == 0:
-            write_listed(self.output, self.source)
+            write_splits(self.output / LISTED, self.source.train, self.source.val)
         batches = training_batches(
             self.source, self.recipe, self.batch_size, rank=self.rank, world=self.world
         )

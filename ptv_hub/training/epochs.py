@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
 import torch.distributed as dist
-from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ptv_hub.errors import Terminated, TrainingError
+from ptv_hub.errors import Terminated
 from ptv_hub.models.builders import VideoModel
 from ptv_hub.training.averaged import Averaged
 from ptv_hub.training.clips import Batches, LookClips, Replaced, Sample
 from ptv_hub.training.fabric import scaler_of
 from ptv_hub.training.logs import RunLog
 from ptv_hub.training.looks import Looked, average_statistics, look, measure_statistics
+from ptv_hub.training.losses import Begun, Losses
 from ptv_hub.training.modules import keep_still
 from ptv_hub.training.optimizer import set_learning_rate
 from ptv_hub.training.result import Progress
@@ -193,51 +191,41 @@ class Epochs:
         recipe, epoch, total = self.recipe, position.epoch, position.batches
         self.model.train()
         keep_still(self.bare, recipe)
-        kept = position
+        alone = self.fabric.world_size == 1
+
+        def told(begun: Begun, loss: float, seconds: float) -> None:
+            done = begun.number + 1
+            if run_log is not None and (done % LOG_PERIOD == 0 or done == total):
+                row = {"epoch": epoch, "step": begun.number, "learning_rate": begun.rate}
+                row |= {"loss": loss, "seconds": round(seconds, 3)}
+                run_log.step(epoch * total + done, row)
+            self.report(Progress("step", done, total, epoch, recipe.epochs, loss, begun.rate))
+
+        losses = Losses(self.fabric, position, self.output, told)
         for step, batch in enumerate(self._loaded(loader), position.step):
             if isinstance(batch, Exception):
                 raise batch
             if isinstance(batch, Replaced):
-                position, batch = self._skipped(position, batch), batch.content
+                losses.skip(self._skipped(batch))
+                batch = batch.content
             began = time.perf_counter()
             group = Group.of(step, total, recipe.accumulate)
             rate = learning_rate(recipe, epoch + group.first / total)
             set_learning_rate(self.optimizer.optimizer, rate)
-            loss = self._step(batch, epoch, step, group)
-            value, asked_by = self._over_processes(loss)
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"the loss is {value} in epoch {epoch}, step {step}",
-                    expected="a number",
-                    fix="a smaller learning rate (SOLVER.BASE_LR) or a longer warm-up; "
-                    f"{LAST} in {self.output} is from before it",
-                )
-            position = position.model_copy(
-                update={"step": step + 1, "loss_sum": position.loss_sum + value}
-            )
-            if run_log is not None and ((step + 1) % LOG_PERIOD == 0 or step + 1 == total):
-                row = {"epoch": epoch, "step": step, "learning_rate": rate, "loss": value}
-                seconds = round(time.perf_counter() - began, 3)
-                run_log.step(epoch * total + step + 1, {**row, "seconds": seconds})
-            self.report(Progress("step", step + 1, total, epoch, recipe.epochs, value, rate))
-            if step != group.last:
-                continue  # gradients of half a group are in no checkpoint
-            kept = position
-            if asked_by:
-                self._end(position)
-            if self._late() and step + 1 < total:
-                self._save(LAST, position)
-        if self.stop.asked and self.fabric.world_size == 1:
-            self._end(kept)
-        return self._agreed(position)
-
-    def _over_processes(self, loss: Tensor) -> tuple[float, float]:
-        """The mean loss, and how many of the processes were asked to end."""
-        # Fabric's reduction is on all of them.
-        asked = torch.full_like(loss, float(self.stop.asked))
-        means = self.fabric.all_reduce(torch.stack([loss.detach(), asked]), reduce_op="mean")
-        value, asked_by = cast(Tensor, means).tolist()
-        return value, asked_by
+            done = self._step(batch, epoch, step, group)
+            closes, asked = step == group.last, self.stop.asked
+            losses.add(step, done, rate=rate, at=began, closes=closes, asked=asked)
+            # Of several processes all end behind the same step: that after the one that asks.
+            ending = losses.asked or (alone and asked)
+            if closes and (ending or (self._late() and step + 1 < total)):
+                losses.settle()
+                if ending:
+                    self._end(losses.position)
+                self._save(LAST, losses.position)
+        losses.settle()
+        if losses.asked or (alone and self.stop.asked):
+            self._end(losses.kept)
+        return self._agreed(losses.position)
 
     def _loaded(self, loader: DataLoader[Any]) -> Iterator[Any]:
         """What the loader gives, until the decoding processes were ended with this one."""
@@ -257,14 +245,13 @@ class Epochs:
             fix="the same command goes on where it was",
         )
 
-    def _skipped(self, position: Position, batch: Replaced) -> Position:
-        """The position with the videos that gave none, each told once."""
+    def _skipped(self, batch: Replaced) -> tuple[str, ...]:
+        """The videos that gave no clip, each told once."""
         for one, what in batch.skipped:
             if one not in self._told:
                 self._told.add(one)
                 log.warning("another video takes the place of %s: %s", one, what)
-        found = {*position.skipped, *(one for one, _ in batch.skipped)}
-        return position.model_copy(update={"skipped": tuple(sorted(found))})
+        return tuple(one for one, _ in batch.skipped)
 
     def _agreed(self, position: Position) -> Position:
         """The position with what all processes skipped."""

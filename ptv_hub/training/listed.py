@@ -1,35 +1,19 @@
-"""The list of videos that a run began with, kept beside its checkpoints.
+"""A run that goes on, and the list of videos that it began with.
 
-A run that goes on steps through the list that it began with, so that every video keeps its
+It steps through the list that it began with, so that every video keeps its
 place; those that were removed since are replaced as broken ones are.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ptv_hub.datasets.listing import Item
+from ptv_hub.datasets.split_list import LISTED, read_splits
 from ptv_hub.errors import DataError
-from ptv_hub.files import atomic_write
 from ptv_hub.training.source import Source, digest_of
-
-LISTED = "videos.csv"
-_COLUMNS = ("split", "id", "labels")
-
-
-def write_listed(folder: Path, source: Source) -> None:
-    """Write the list of a run that begins. Raises WriteError."""
-    with (
-        atomic_write(folder / LISTED) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as file,
-    ):
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(_COLUMNS)
-        for split, items in (("train", source.train), ("val", source.val)):
-            rows.writerows((split, item.id, " ".join(map(str, item.labels))) for item in items)
 
 
 def as_begun(source: Source, data: str, folder: Path) -> Source:
@@ -46,7 +30,7 @@ def as_begun(source: Source, data: str, folder: Path) -> Source:
     if source.earlier is not None and digest_of(*source.earlier) == data:
         train, val = source.earlier
         return replace(source, train=train, val=val)
-    then = _read(folder / LISTED)
+    then = read_splits(folder / LISTED)
     if then is None or digest_of(*then) != data:
         raise _other(folder, f"data {data}", f"data {source.digest}")
     if source.held_out:  # its split follows from the whole list
@@ -95,18 +79,3 @@ def _still(items: Sequence[Item], now: Mapping[str, Item]) -> tuple[Item, ...]:
             known = replace(item, problem=f"the video was {what} since the run began")
         kept.append(known)
     return tuple(kept)
-
-
-def _read(path: Path) -> tuple[tuple[Item, ...], tuple[Item, ...]] | None:
-    """Both splits as a run began with them; ``None`` where its version did not write them."""
-    if not path.is_file():
-        return None
-    splits: dict[str, list[Item]] = {"train": [], "val": []}
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                labels = tuple(int(label) for label in row["labels"].split())
-                splits[row["split"]].append(Item(row["id"], "", labels))
-    except (OSError, KeyError, ValueError, csv.Error) as error:
-        raise DataError("a run's list of videos cannot be read", where=path, found=error) from error
-    return tuple(splits["train"]), tuple(splits["val"])

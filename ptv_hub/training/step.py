@@ -12,6 +12,7 @@ from ptv_hub.models.builders import VideoModel
 from ptv_hub.training.averaged import Averaged
 from ptv_hub.training.balance import class_weights
 from ptv_hub.training.clips import Batch
+from ptv_hub.training.fabric import scaler_of
 from ptv_hub.training.mixing import mix
 from ptv_hub.training.modules import seed_dropout
 from ptv_hub.training.optimizer import loss_function
@@ -41,6 +42,16 @@ class Group:
         return self.last - self.first + 1
 
 
+@dataclass(frozen=True)
+class Done:
+    """What a step leaves on its device."""
+
+    loss: Tensor
+    """Of the batch, of this process's part."""
+    norm: Tensor | None = None
+    """Of the gradients, where they are clipped to one, and no scaler passes over infinite ones."""
+
+
 class Step:
     """The steps of a run: mixing, loss, gradients, optimizer, moving average."""
 
@@ -61,8 +72,10 @@ class Step:
             weights = class_weights(source.train, self.classes).to(fabric.device)
         self.loss_of = loss_function(recipe, weights)
 
-    def __call__(self, batch: Batch, epoch: int, step: int, group: Group) -> Tensor:
-        """The batch's loss; what is random follows from seed, epoch and step.
+    def __call__(self, batch: Batch, epoch: int, step: int, group: Group) -> Done:
+        """One batch; what is random follows from seed, epoch and step.
+
+        Nothing here waits for a GPU, but the scaler of half precision (torch's own).
 
         The gradients of a group are the mean of its batches'. A batch is mixed within each
         process's part of it.
@@ -79,19 +92,25 @@ class Step:
         with self.fabric.no_backward_sync(self.model, enabled=step != group.last):
             loss = self.loss_of(self.model(clips), targets)
             self.fabric.backward(loss / group.size if group.size > 1 else loss)
-        if step == group.last:
-            self._optimize()
-        return loss
+        return Done(loss, self._optimize() if step == group.last else None)
 
-    def _optimize(self) -> None:
+    def _optimize(self) -> Tensor | None:
+        """The optimizer's step; returns the gradients' norm, as ``Done`` has it."""
         recipe, optimizer = self.recipe, self.optimizer
+        norm = None
         if recipe.clip_grad_value is not None:
             self.fabric.clip_gradients(self.model, optimizer, clip_val=recipe.clip_grad_value)
         elif recipe.clip_grad_norm is not None:
-            self.fabric.clip_gradients(self.model, optimizer, max_norm=recipe.clip_grad_norm)
+            norm = self.fabric.clip_gradients(
+                *(self.model, optimizer),
+                max_norm=recipe.clip_grad_norm,
+                # Asked for there, it would be waited for; and a scaler begins with infinite ones.
+                error_if_nonfinite=False,
+            )
         optimizer.step()
         if self.averaged is not None:
             self.averaged.update()
+        return None if scaler_of(self.fabric) is not None else norm
 
 
 def _seed(seed: int, epoch: int, step: int) -> int:

@@ -315,6 +315,17 @@ def test_config_writes_what_train_reads(videos, tmp_path):
     assert (tmp_path / "run" / "tensorboard").exists() is False
 
 
+def test_an_evaluation_tells_what_the_run_was_trained_on(trained, videos, tmp_path):
+    _, output = trained
+    words = ["eval", output / "best.pyth", "--views", "1x1", "--workers", "0", "--json"]
+    # Of each class one held-out video bears the name of one that was trained on.
+    for data, expected in ((videos / "train", 12), (videos, 0)):
+        done = ptv_hub(*map(str, [*words, "--data", data, "--out", tmp_path / str(expected)]))
+        assert done.code == 0, done.err
+        told = [one for one in json.loads(done.out)["cautions"] if "were trained on" in one]
+        assert [one.split(" are named")[0] for one in told] == ["12 of 18 videos"][: bool(expected)]
+
+
 def test_mixed_precision_and_clipped_gradients_run_and_differ(videos, tmp_path):
     plain = run(videos, tmp_path / "plain", epochs=1)
     mixed = run(videos, tmp_path / "mixed", "TRAIN.MIXED_PRECISION", True, epochs=1)
@@ -333,6 +344,59 @@ def test_tensorboard_gets_the_same_curves(videos, tmp_path):
 def test_a_loss_that_is_no_number_ends_the_run_in_words(videos, tmp_path):
     with pytest.raises(TrainingError, match="the loss is"):
         run(videos, tmp_path / "run", "SOLVER.BASE_LR", 1e9, "SOLVER.WARMUP_START_LR", 1e9)
+
+
+def test_gradients_that_are_no_numbers_end_the_run_before_they_are_kept(
+    videos, tmp_path, monkeypatch
+):
+    """Of a loss that is a number: a root's slope at nothing is infinite."""
+    from ptv_hub.training import step
+
+    made = step.loss_function
+
+    def steep(*arguments):
+        plain = made(*arguments)
+        return lambda found, wanted: plain(found, wanted) + (0 * found.sum()).sqrt()
+
+    monkeypatch.setattr(step, "loss_function", steep)
+    with pytest.raises(
+        TrainingError, match=r"norm of the gradients is (nan|inf) in epoch 0, step 0"
+    ):
+        run(videos, tmp_path / "run", "SOLVER.CLIP_GRAD_L2NORM", 1.0, save_every_s=0)
+    assert not (tmp_path / "run" / "last.pyth").exists()
+
+
+def test_a_loss_is_asked_for_when_the_next_step_has_begun(videos, tmp_path, monkeypatch):
+    from ptv_hub.training.losses import Losses
+    from ptv_hub.training.step import Step
+
+    happened = []
+    step, settle = Step.__call__, Losses.settle
+
+    def stepped(self, batch, epoch, number, group):
+        happened.append(("begun", number))
+        return step(self, batch, epoch, number, group)
+
+    def settled(self, until=None):
+        settle(self, until)
+        happened.append(("known", self.position.step))
+
+    monkeypatch.setattr(Step, "__call__", stepped)
+    monkeypatch.setattr(Losses, "settle", settled)
+    result = run(videos, tmp_path / "run", epochs=1)
+    assert result.steps == 4
+    known = [("known", n) for n in range(5)]
+    begun = [("begun", n) for n in range(4)]
+    assert happened == [
+        begun[0],
+        known[0],
+        *(x for n in (1, 2, 3) for x in (begun[n], known[n])),
+        known[4],
+    ]
+    with (tmp_path / "run" / "steps.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["3"]
+    assert 0 < float(rows[0]["seconds"]) < result.seconds
 
 
 def test_precise_statistics_are_those_of_the_batches(videos, tmp_path):

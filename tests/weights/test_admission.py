@@ -97,7 +97,7 @@ def test_every_command_asks(words, drawn, tmp_path, monkeypatch):
 
 def test_weights_that_were_trained_on_are_no_longer_the_published_ones(drawn, tmp_path):
     from ptv_hub.datasets.listing import Listing
-    from ptv_hub.evaluation.doubts import UNKNOWN_LIST, UNKNOWN_WEIGHTS, doubts
+    from ptv_hub.evaluation.doubts import TRAINED_ON, UNKNOWN_LIST, UNKNOWN_WEIGHTS, doubts
     from ptv_hub.models.digest import digest
 
     model = load("x3d_xs", weights=drawn("x3d_xs"))
@@ -108,7 +108,7 @@ def test_weights_that_were_trained_on_are_no_longer_the_published_ones(drawn, tm
         tensors = digest(model.state_dict())
         return doubts(model, model.entry, Listing("", (), ()), tensors, validation_set=True)
 
-    assert found() == {UNKNOWN_LIST: None, UNKNOWN_WEIGHTS: None}
+    assert found() == {UNKNOWN_LIST: None, UNKNOWN_WEIGHTS: None, TRAINED_ON: None}
     with torch.no_grad():
         model.blocks[-1].proj.bias += 1
     assert "no longer those it was loaded with" in found()[UNKNOWN_WEIGHTS]
