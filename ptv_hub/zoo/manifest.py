@@ -228,7 +228,7 @@ def list_models(
     ``mmaction2``, or ``all``.
 
     Raises:
-        UnknownName: there is no such collection.
+        UnknownName: there is no such collection, architecture, data set or depth.
     """
     among = [item for item in of_zoo(zoo) if item.artifacts or not pretrained]
     return [
@@ -268,7 +268,11 @@ def filter_entries(
     max_gflops: float | None = None,
     max_params_millions: float | None = None,
 ) -> list[Entry]:
-    """The entries among the given ones that match, as in ``list_models``."""
+    """The entries among the given ones that match, as in ``list_models``.
+
+    Raises:
+        UnknownName: no model at all is of this architecture, data set or depth.
+    """
 
     def within(item: Entry) -> bool:
         return (
@@ -280,9 +284,22 @@ def filter_entries(
         )
 
     found = [item for item in among if within(item)]
+    if not found:
+        _require_known(arch, dataset, depth)
     wanted = {item.name for item in _named_like(found, pattern)}
     unwanted = {item.name for item in _named_like(found, exclude)}
     return [item for item in found if item.name in wanted - unwanted]
+
+
+def _require_known(arch: str | None, dataset: str | None, depth: str | None) -> None:
+    every = (*all_entries(), *demonstrations())
+    for kind, wanted, values in (
+        ("architecture", arch, [(item.arch, item.builder.name) for item in every]),
+        ("data set", _data_set(dataset), [(e.dataset, e.config.split("/")[0]) for e in every]),
+        ("depth", depth, [(item.depth,) for item in every]),
+    ):
+        if not any(_one_of(wanted, *own) for own in values):
+            raise UnknownName(kind, wanted, dict.fromkeys(own[0] for own in values))
 
 
 def _named_like(among: Sequence[Entry], patterns: str | Sequence[str]) -> list[Entry]:

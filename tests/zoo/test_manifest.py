@@ -219,6 +219,23 @@ def test_list_models_filters():
         "csn_r101",
     ]
     assert list_models("no_such*") == []
+    assert list_models(dataset="ava") == []  # of another collection
+    assert list_models(arch="MViT", depth="R50") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "near"),
+    [
+        ({"dataset": "kinetics4000"}, "data set", "kinetics400"),
+        ({"arch": "slowfastt"}, "architecture", "SlowFast"),
+        ({"depth": "R51"}, "depth", "R50"),
+        ({"pattern": "x3d*", "dataset": "bogus"}, "data set", None),
+    ],
+)
+def test_what_no_model_at_all_has_is_no_empty_list(asked, kind, near):
+    with pytest.raises(UnknownName, match=f"there is no {kind} ") as caught:
+        list_models(**asked)
+    assert near is None or near in caught.value.neighbours
 
 
 # The schema and manifests of one's own
