@@ -11,7 +11,7 @@ VENV_OLDEST ?= $(VENV)-oldest
 OLDEST := tests/test_dependencies.py tests/test_files.py tests/zoo tests/weights/test_layouts.py \
   tests/inference/test_video.py tests/inference/test_streams.py tests/cli/test_commands.py
 
-.PHONY: help demo test docs package test-oldest test-app test-slow test-browser test-ray test-transformers test-watch served test-int8 test-gpu browser pictures fuzz lint format generate clean
+.PHONY: help demo test docs package test-oldest test-app test-slow test-browser test-ray test-transformers test-watch served test-int8 test-nvdec test-gpu browser pictures fuzz lint format generate clean
 
 help:
 	@echo "make demo       set up and show a small trained model at work, offline, into demo/"
@@ -24,6 +24,7 @@ help:
 	@echo "make test-watch  live video: HTTP served by FFmpeg, RTSP by GStreamer, an hour of frames"
 	@echo "make test-gpu   parity, training and backends on a GPU (about ten minutes)"
 	@echo "make test-int8  eight bits: quantization by NNCF, and a true accuracy in it"
+	@echo "make test-nvdec  torchcodec's frames against PyAV's, on the CPU (needs FFmpeg's libraries)"
 	@echo "make test-slow  the slow tests: whole zoo exports, training, memory, browsers"
 	@echo "make fuzz TIME=600  what reads strangers' bytes, for so many seconds, with atheris"
 	@echo "make package    sdist and wheel, checked, installed in new environments and used there"
@@ -122,6 +123,12 @@ test-int8: $(BIN)/.dev
 	@$(VENV)-int8/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,int8]'
 	OMP_NUM_THREADS=1 $(VENV)-int8/bin/python -m pytest -m 'slow or not slow' \
 	  tests/engines/test_agreement.py tests/engines/test_int8.py tests/datasets/test_calibration.py
+
+# torchcodec uses FFmpeg's shared libraries, which the system has to have.
+test-nvdec: $(BIN)/.dev
+	@test -x $(VENV)-nvdec/bin/python || $(PYTHON) -m venv $(VENV)-nvdec
+	@$(VENV)-nvdec/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,nvdec]'
+	OMP_NUM_THREADS=1 $(VENV)-nvdec/bin/python -m pytest -m slow tests/inference/test_device_frames.py
 
 # Ray Data brings much that nothing else here needs: it has an environment of its own.
 test-ray:

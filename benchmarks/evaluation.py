@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--variants", default=",".join(VARIANTS))
     parser.add_argument("--workers", type=int, default=0, help="decoding processes, here")
     parser.add_argument("--batch", type=int, default=3, help="views at once, here")
-    parser.add_argument("--preprocess", default="host", help="device: on the GPU")
+    parser.add_argument("--preprocess", default="host", help="device, nvdec: on the GPU")
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -198,7 +198,7 @@ def evaluate(
             protocol,
             out=folder,
             batch_views=batch_views,
-            workers=max(1, (os.cpu_count() or 2) // 2) if workers is None else workers,
+            workers=_workers(preprocess) if workers is None else workers,
             dtype=getattr(model, "dtype", dtype),
             keep_views=keep_views,
             validation_set=validation_set,
@@ -214,6 +214,11 @@ def evaluate(
     tell(f"written to {folder}: report.html, report.md, result.json, scores.npz")
     _print(found, json)
     raise typer.Exit(int(strict and found.failed))
+
+
+def _workers(preprocess: str) -> int:
+    """Decoding processes if none are asked for; on a GPU the model's own decodes."""
+    return 0 if preprocess == "nvdec" else max(1, (os.cpu_count() or 2) // 2)
 
 
 def _no_run(name: str | None, config: Path | None, data: Path | None) -> None:

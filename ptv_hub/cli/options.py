@@ -118,9 +118,9 @@ Dtype = Annotated[
     str, typer.Option(help="fp32, bf16, fp16 (GPUs) or int8 (OpenVINO).", rich_help_panel=ADVANCED)
 ]
 Preprocess = Annotated[
-    Literal["host", "device"],
+    Literal["host", "device", "nvdec"],
     typer.Option(
-        help="Where frames are normalised and resized: device sends uint8 to a GPU.",
+        help="Where frames are resized: device sends uint8 to a GPU, nvdec decodes there too.",
         rich_help_panel=ADVANCED,
     ),
 ]

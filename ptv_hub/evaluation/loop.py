@@ -23,7 +23,7 @@ from ptv_hub.evaluation.asked import Items, entry_of, wanted_listing, wanted_mod
 from ptv_hub.evaluation.collected import Collected, collect, write_scores
 from ptv_hub.evaluation.doubts import doubts
 from ptv_hub.evaluation.result import EvalResult
-from ptv_hub.evaluation.scoring import Scored, Scorer, failed
+from ptv_hub.evaluation.scoring import Scored, Scorer, check_place, failed
 from ptv_hub.evaluation.summary import QUANTIZATION, summarize
 from ptv_hub.files import write_text
 from ptv_hub.inference.batching import device_of
@@ -77,6 +77,7 @@ def evaluate(
         validation_set: your word that the items are the validation set of the published numbers.
         preprocess: ``device`` sends frames of uint8 to the model's device and normalises and
             resizes them there: a quarter of the bytes or less, and values up to 1e-5 off.
+            ``nvdec`` decodes them there too, by torchcodec, without workers: other pixels.
         progress: show a bar on stderr.
 
     Returns:
@@ -96,8 +97,7 @@ def evaluate(
     protocol = wanted_protocol(entry, protocol, views)
     listing = wanted_listing(items, entry).checked(entry)
     _check_choices(net, dtype, workers, batch_views)
-    if preprocess not in ("host", "device"):
-        raise UsageError("no such place", expected="host, device", found=repr(preprocess))
+    check_place(net, preprocess, workers)
     header = _header(net, entry, protocol, listing, dtype, keep_views, preprocess)
     size = batch_views or protocol.num_crops
     scorer = Scorer(net, entry, header.settings, batch_views=size)

@@ -12,19 +12,37 @@ from torch import Tensor
 from ptv_hub.datasets.decoding import End, Failure, Reading
 from ptv_hub.datasets.listing import Item
 from ptv_hub.engines.optimized import DTYPES
-from ptv_hub.errors import WrongInput
+from ptv_hub.errors import UsageError, WrongInput
 from ptv_hub.inference.batching import Outputs, ViewBatches, device_of
+from ptv_hub.inference.device_frames import require_torchcodec
 from ptv_hub.inference.predict import SCORES, ensemble
 from ptv_hub.inference.transforms import ModelInput
 from ptv_hub.inference.viewing import ProtocolViews
 from ptv_hub.models.builders import ActionModel, activated
 from ptv_hub.runs.engine import Outcome
 from ptv_hub.runs.journal import Row
-from ptv_hub.runs.settings import Settings
+from ptv_hub.runs.settings import NVDEC, PREPROCESS, Settings
 from ptv_hub.zoo.entry import Entry
 
 Scored = Callable[[ModelInput], Tensor]
 """A model, or any callable whose output is taken for scores, (B, classes)."""
+
+
+def check_place(model: Scored, preprocess: str, workers: int) -> None:
+    """That frames can be prepared there. Raises UsageError, MissingExtra."""
+    if preprocess not in PREPROCESS:
+        raise UsageError("no such place", expected=", ".join(PREPROCESS), found=repr(preprocess))
+    if preprocess != NVDEC:
+        return
+    device = device_of(model)
+    if device.type != "cuda" or workers:
+        raise UsageError(
+            "nvdec decodes on an NVIDIA GPU, in the process of the model",
+            expected="--device cuda, --workers 0",
+            found=f"{device}, {workers} workers",
+            fix="--preprocess device decodes on the CPU, in workers, and does the rest on the GPU",
+        )
+    require_torchcodec()
 
 
 class Scorer:
@@ -38,8 +56,9 @@ class Scorer:
         self._model = model
         self._size = batch_views
         self._keep_views = settings.keep_views
-        self._undone = settings.preprocess == "device"
         self._device = device_of(model)
+        self._undone = settings.preprocess != "host"
+        self._decoder = str(self._device) if settings.preprocess == NVDEC else None
         dtype = settings.dtype
         self._cast: AbstractContextManager[object] = (
             nullcontext()
@@ -61,7 +80,11 @@ class Scorer:
     @property
     def _viewing(self) -> ProtocolViews:
         return ProtocolViews(
-            self.entry.input, self.protocol, as_reference=True, undone=self._undone
+            self.entry.input,
+            self.protocol,
+            as_reference=True,
+            undone=self._undone,
+            decoder=self._decoder,
         )
 
     def batches(self) -> ViewBatches:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from ptv_hub.errors import VideoError
 from ptv_hub.inference.crops import scaled_size
+from ptv_hub.inference.device_frames import device_frames
 from ptv_hub.inference.frames import Frame, Video
 from ptv_hub.inference.transforms import crops, prepare
 from ptv_hub.inference.views import Clip, ViewPlan, plan_views
@@ -58,7 +60,7 @@ def prepared(video: Video, spec: InputSpec, clips: Sequence[Clip]) -> Iterator[t
     begun: dict[int, Tensor] = {}  # number of a clip -> (T, 3, h, w)
     missing = [len(clip.frames) for clip in clips]
     following = 0
-    for frame, pixels in _of_one_size(video, sorted(places)):
+    for frame, pixels in _of_one_size(video, video.frames(sorted(places))):
         size = pixels.shape
         scaled = scaled_size(size[0], size[1], spec.short_side)
         first: Tensor | None = None
@@ -76,13 +78,24 @@ def prepared(video: Video, spec: InputSpec, clips: Sequence[Clip]) -> Iterator[t
             following += 1
 
 
-def undone_views(video: Video, clips: Sequence[Clip]) -> Iterator[ClipViews]:
+def undone_views(
+    video: Video, clips: Sequence[Clip], *, decoder: str | None = None
+) -> Iterator[ClipViews]:
     """Each clip with its frames as they were decoded: one tensor of uint8, (T, H, W, 3).
+
+    ``decoder``: the device on which torchcodec decodes them, in whose memory they are then.
 
     Raises:
         VideoError: as ``prepared``.
+        MissingExtra: there is no torchcodec.
     """
-    for clip, frames in _together(video, clips, torch.from_numpy):
+
+    def decoded(wanted: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+        if decoder is not None:
+            return device_frames(video, wanted, decoder)
+        return ((place, torch.from_numpy(pixels)) for place, pixels in video.frames(wanted))
+
+    for clip, frames in _together(clips, lambda wanted: _of_one_size(video, decoded(wanted))):
         yield ClipViews(clip, (torch.stack(frames),))
 
 
@@ -98,25 +111,26 @@ def window_views(
         VideoError: as ``prepared``.
     """
 
-    def kept(pixels: Frame) -> Tensor:
-        whole = prepare(torch.from_numpy(pixels), spec)[:, None]  # (3, 1, h, w)
-        # Of a window's only crop nothing else is kept: half of a wide frame.
-        return crops(whole, spec, 1)[0].contiguous() if num_crops == 1 else whole
+    def kept(wanted: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+        for place, pixels in _of_one_size(video, video.frames(wanted)):
+            whole = prepare(torch.from_numpy(pixels), spec)[:, None]  # (3, 1, h, w)
+            # Of a window's only crop nothing else is kept: half of a wide frame.
+            yield place, crops(whole, spec, 1)[0].contiguous() if num_crops == 1 else whole
 
-    for clip, parts in _together(video, clips, kept):
+    for clip, parts in _together(clips, kept):
         frames = torch.cat(parts, dim=1)  # (3, T, h, w)
         yield ClipViews(clip, tuple(crops(frames, spec, num_crops)) if num_crops > 1 else (frames,))
 
 
 def _together(
-    video: Video, clips: Sequence[Clip], keep: Callable[[Frame], Tensor]
+    clips: Sequence[Clip], frames: Callable[[Sequence[int]], Iterator[tuple[int, Tensor]]]
 ) -> Iterator[tuple[Clip, list[Tensor]]]:
-    """Each clip with what is kept of its frames, which wait until the last clip has them."""
+    """Each clip with what ``frames`` makes of its own, which wait until the last clip has them."""
     last_use = {frame: number for number, clip in enumerate(clips) for frame in clip.frames}
     kept: dict[int, Tensor] = {}
     following = 0
-    for frame, pixels in _of_one_size(video, sorted(last_use)):
-        kept[frame] = keep(pixels)
+    for frame, values in frames(sorted(last_use)):
+        kept[frame] = values
         while following < len(clips) and all(one in kept for one in clips[following].frames):
             clip = clips[following]
             yield clip, [kept[one] for one in clip.frames]
@@ -125,10 +139,15 @@ def _together(
             following += 1
 
 
-def _of_one_size(video: Video, wanted: Sequence[int]) -> Iterator[tuple[int, Frame]]:
-    """The frames wanted. Raises VideoError where their size changes on the way."""
+Pixels = TypeVar("Pixels", Frame, Tensor)
+
+
+def _of_one_size(
+    video: Video, frames: Iterator[tuple[int, Pixels]]
+) -> Iterator[tuple[int, Pixels]]:
+    """The frames, of shape (H, W, 3). Raises VideoError where their size changes on the way."""
     size: tuple[int, ...] = ()
-    for frame, pixels in video.frames(wanted):
+    for frame, pixels in frames:
         if size and pixels.shape != size:
             raise VideoError(
                 "the frames of the video are of several sizes",

@@ -43,6 +43,8 @@ class EncodedVideo(Video):
     """A video file, on disk or in memory."""
 
     file: Path | bytes
+    stream: int
+    """Of the container, which is read."""
 
     def __init__(self, name: str, file: Path | bytes, allow_broken: bool) -> None:
         self.name = name
@@ -60,7 +62,7 @@ class EncodedVideo(Video):
             stream, chosen = choose(container, self.name)
             if stream.codec_context is None:
                 raise VideoError("no decoder for the video", where=self.name)
-            codec = stream.codec_context.name
+            codec, self.stream = stream.codec_context.name, stream.index
             start = stream.start_time or 0
             base, stated, count = stream.time_base, stream.duration, stream.frames
             aspect, colours = stream.sample_aspect_ratio, _colours(stream.codec_context)

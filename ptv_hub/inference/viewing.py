@@ -55,6 +55,8 @@ class ProtocolViews(Viewing):
     """Over the span that the reference takes a file for: for the published numbers."""
     undone: bool = False
     """Give frames of uint8 as they were decoded: whoever runs the model prepares them."""
+    decoder: str | None = None
+    """Of frames that are given so: the device on which torchcodec decodes them."""
 
     @property
     def clip_bytes(self) -> int:
@@ -72,7 +74,7 @@ class ProtocolViews(Viewing):
 
     def views(self, video: Video, plan: ViewPlan) -> Iterator[ClipViews]:
         if self.undone:
-            return undone_views(video, plan.clips)
+            return undone_views(video, plan.clips, decoder=self.decoder)
         return clip_views(video, self.spec, self.protocol, plan=plan)
 
 

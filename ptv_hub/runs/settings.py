@@ -11,6 +11,9 @@ from ptv_hub.zoo.entry import Entry
 from ptv_hub.zoo.input_spec import Protocol
 from ptv_hub.zoo.records import Record
 
+NVDEC = "nvdec"
+PREPROCESS = ("host", "device", NVDEC)
+
 
 class Settings(Record):
     """What a score depends on: a run goes on only with the same."""
@@ -29,7 +32,8 @@ class Settings(Record):
     quantized: str | None = None
     """Of int8 which quantized file."""
     preprocess: str = "host"
-    """Where frames are normalised and resized: ``device`` rounds otherwise."""
+    """Where frames are normalised and resized: ``device`` rounds otherwise, and ``nvdec`` decodes
+    there too."""
 
 
 class Header(Record):

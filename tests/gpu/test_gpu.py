@@ -125,6 +125,17 @@ def test_an_evaluation_says_of_each_video_what_was_published(
     assert len(flipped) <= 2
 
 
+def test_videos_decoded_on_the_gpu_are_nearly_those_of_the_cpu(drawn, tmp_path):
+    pytest.importorskip("torchcodec", reason="pip install 'ptv_hub[nvdec]'")
+    model = run_on(loaded(drawn, "x3d_xs"), Machine(device="cuda"))
+    found = {}
+    for place in ("device", "nvdec"):
+        result = evaluate(model, [(str(VIDEO), 0)], out=tmp_path / place, preprocess=place)
+        assert result.counts.failed == 0, result.failures
+        found[place] = np.load(tmp_path / place / "scores.npz")["scores"]
+    assert 0 < np.abs(found["device"] - found["nvdec"]).max() <= HALF
+
+
 # ---------------------------------------------------------------------------- training
 
 

@@ -140,13 +140,17 @@ def test_sound_is_ignored(tmp_path):
         assert video.timestamps.duration == Fraction(20, 25)  # not the four seconds of the sound
 
 
-def test_rotation_is_said_and_not_applied(tmp_path):
-    file = Path(draw(str(tmp_path / "phone.mp4")))
-    data = bytearray(file.read_bytes())
+def turned_video(folder: Path) -> bytes:
+    """As a phone writes it that was held upright."""
+    data = bytearray(Path(draw(str(folder / "phone.mp4"))).read_bytes())
     matrix = data.index(b"tkhd") + 44  # of the track's header, 3 x 3 numbers of 16.16 bits
     turned = [0, 1 << 16, 0, (1 << 32) - (1 << 16), 0, 0, 0, 0, 1 << 30]
     data[matrix : matrix + 36] = b"".join(value.to_bytes(4, "big") for value in turned)
-    with open_video(bytes(data)) as video:
+    return bytes(data)
+
+
+def test_rotation_is_said_and_not_applied(tmp_path):
+    with open_video(turned_video(tmp_path)) as video:
         assert next(video.frames([0]))[1].shape == (48, 64, 3)
         assert numbers(video) == list(range(20))
         assert "rotation" in video.notes[0]
