@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     "app": ("gradio",),
     "int8": ("openvino", "nncf"),
+    "nvdec": ("torchcodec",),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("openvino",),
     "pandas": ("pandas",),

@@ -25,8 +25,9 @@ DISTRIBUTIONS = {
     **{name: name for name in ("pytorchvideo", "requests", "rich", "safetensors", "scipy")},
     **{
         name: name
-        for name in ("tomli", "torch", "torchvision", "tqdm", "transformers", "typer", "urllib3")
+        for name in ("tomli", "torch", "torchcodec", "torchvision", "tqdm", "transformers", "typer")
     },
+    "urllib3": "urllib3",
     "PIL": "pillow",
     "huggingface_hub": "huggingface-hub",
     "sklearn": "scikit-learn",
