@@ -14,6 +14,7 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -134,10 +135,25 @@ def main() -> None:
         sys.exit(_BUG)
 
 
+_VALUED = ("--manifest", "--lock")
+"""Options before the command that are followed by a value."""
+
+
+def typed(words: Sequence[str]) -> str | None:
+    """The command among the words of a command line, if one is typed."""
+    rest = iter(words)
+    for word in rest:
+        if word in _VALUED:
+            next(rest, None)
+        elif not word.startswith("-"):
+            return word
+    return None
+
+
 def _run() -> None:
     """The command, and that what it printed has arrived: a full disk is told of while it can be."""
     try:
-        app()
+        app.only(typed(sys.argv[1:]))()
     finally:
         sys.stdout.flush()
 

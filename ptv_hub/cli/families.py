@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from copy import copy
 from typing import Any, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command_name
+from typer.models import CommandInfo, TyperInfo
 
 PANELS = {
     "Explore": ("list", "show", "identify", "env"),
@@ -58,6 +61,27 @@ class Family(typer.Typer):
             return super(Family, self).command(name, rich_help_panel=panel, **facts)(function)
 
         return registered
+
+    def only(self, name: str | None) -> Family:
+        """The same with one of its commands, or with all where none is called so.
+
+        typer makes every option of every command, which takes a third of the time of ``list``.
+        """
+        commands = [one for one in self.registered_commands if _name_of(one) == name]
+        groups = [one for one in self.registered_groups if _name_of_group(one) == name]
+        if not commands and not groups:
+            return self
+        alone = copy(self)
+        alone.registered_commands, alone.registered_groups = commands, groups
+        return alone
+
+
+def _name_of(command: CommandInfo) -> str:
+    return command.name or get_command_name(getattr(command.callback, "__name__", ""))
+
+
+def _name_of_group(group: TyperInfo) -> str | None:
+    return group.name or (group.typer_instance.info.name if group.typer_instance else None)
 
 
 class _Command(TyperCommand):

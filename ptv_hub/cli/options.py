@@ -112,7 +112,9 @@ Threads = Annotated[
 ]
 Backend = Annotated[
     str | None,
-    typer.Option(help="Run on torch, compile, openvino, or auto: faster, with the same scores."),
+    typer.Option(
+        help="torch, compile, openvino, or auto: the same scores, faster. [default: eager]"
+    ),
 ]
 Dtype = Annotated[
     str, typer.Option(help="fp32, bf16, fp16 (GPUs) or int8 (OpenVINO).", rich_help_panel=ADVANCED)

@@ -35,20 +35,22 @@ class Pictures:
 
     def ready(self, going: VideoRun, overwrite: bool) -> None:
         """See that it can be drawn, before the model runs. Raises UsageError, WriteError."""
-        from ptv_hub.inference.annotated import ready_to_annotate
-        from ptv_hub.inference.timeline import ready_to_draw
-        from ptv_hub.inference.windows import parse_length
-
         if self.stride is not None:
+            from ptv_hub.inference.windows import parse_length
+
             if self.annotate is None:
                 raise UsageError("--stride is for --annotate", found=self.stride)
             parse_length(self.stride, "stride")
         if (self.plot or self.annotate) and len(going.videos) > 1:
             raise UsageError("a picture is of one video", found=f"{len(going.videos)} videos")
         if self.plot is not None:
+            from ptv_hub.inference.timeline import ready_to_draw
+
             refuse_existing(self.plot, overwrite)
             ready_to_draw(self.plot)
         if self.annotate is not None:
+            from ptv_hub.inference.annotated import ready_to_annotate
+
             sources = [one.source for one in going.videos if isinstance(one.source, str)]
             ready_to_annotate(self.annotate, overwrite, sources)
 

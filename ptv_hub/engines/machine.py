@@ -9,7 +9,7 @@ import torch
 from ptv_hub.engines.calibrated import CalibrationViews
 from ptv_hub.engines.device import usable_device
 from ptv_hub.engines.memory import keep_freed_memory
-from ptv_hub.engines.optimized import CLOSE, INT8, optimize
+from ptv_hub.engines.optimized import CLOSE, EAGER, INT8, optimize
 from ptv_hub.models.builders import ActionModel, VideoModel
 
 
@@ -22,7 +22,7 @@ class Machine:
     threads: int | None = None
     """Of the CPU; ``None`` for torch's own choice."""
     backend: str | None = None
-    """``None`` for the model as it was loaded."""
+    """``None`` or ``eager`` for the model as it was loaded."""
     dtype: str = "fp32"
     """What the backend computes in."""
     keep_memory: bool = True
@@ -58,12 +58,12 @@ def run_on(model: VideoModel, machine: Machine) -> ActionModel:
     model.to(device)
     if device.type == "cuda":
         _exact_on_gpu(model)
-    backend = "openvino" if machine.dtype == INT8 else None
-    if (machine.backend or backend) is None:
+    backend = machine.backend or (EAGER if machine.dtype != INT8 else "openvino")
+    if backend == EAGER and machine.dtype != INT8:
         return model
     return optimize(
         model,
-        machine.backend or backend or "torch",
+        backend,
         dtype=machine.dtype,
         calibration=machine.calibration,
         within=machine.within,

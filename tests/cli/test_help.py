@@ -8,8 +8,9 @@ import shlex
 
 import pytest
 import typer
+from typer.core import TyperGroup
 
-from ptv_hub.cli import app
+from ptv_hub.cli import app, typed
 from ptv_hub.cli.families import PANELS
 from tests.cli.test_commands import commands
 from tests.command import ptv_hub
@@ -76,3 +77,40 @@ def test_every_command_has_examples_and_each_parses(words, command):
             if param.param_type_name == "argument" and param.required:
                 assert values[param.name], f"{line}: no {param.name}"
     assert own, words
+
+
+def test_a_command_that_is_typed_is_made_alone_and_is_the_same():
+    whole = typer.main.get_command(app)
+    assert isinstance(whole, TyperGroup)
+    for name, command in whole.commands.items():
+        alone = typer.main.get_command(app.only(name))
+        assert isinstance(alone, TyperGroup)
+        assert list(alone.commands) == [name]
+        options = [[p.opts for p in one.params] for one in (command, alone.commands[name])]
+        assert options[0] == options[1]
+    for word in (None, "lst", "--help"):
+        assert app.only(word) is app
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["list", "x3d*"], "list"),
+        (["--manifest", "list", "show", "x3d_m"], "show"),
+        (["--manifest=a.json", "--debug", "cache", "list"], "cache"),
+        (["--lock", "show"], None),
+        (["--help"], None),
+        ([], None),
+    ],
+)
+def test_the_command_is_found_behind_the_options_of_all(words, command):
+    assert typed(words) == command
+    every = typer.main.get_command(app)
+    valued = {
+        opt
+        for p in every.params
+        if not getattr(p, "is_flag", False)
+        for opt in p.opts
+        if opt.startswith("--")
+    }
+    assert valued - {"--install-completion", "--show-completion"} == {"--manifest", "--lock"}

@@ -48,3 +48,15 @@ def test_openvino_tells_nobody_what_it_is_used_for():
         "assert not any(name.startswith('openvino_telemetry') for name in sys.modules)\n"
     ).replace("import openvino\n", "import openvino\nopenvino()\n")
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True)
+
+
+def test_eager_is_the_model_as_it_was_loaded():
+    from ptv_hub.engines.machine import Machine, run_on
+    from ptv_hub.fetching.hub import entry
+    from ptv_hub.models.builders import build
+
+    model = build(entry("x3d_xs")).eval()
+    for backend in ("eager", None):
+        assert run_on(model, Machine(device="cpu", backend=backend)) is model
+    with pytest.raises(UsageError, match="int8 is computed by OpenVINO"):
+        run_on(model, Machine(device="cpu", backend="eager", dtype="int8"))

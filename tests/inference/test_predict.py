@@ -439,6 +439,28 @@ def test_predict_as_json(run):
     assert "timeline" not in first
 
 
+@pytest.mark.parametrize("backend", [None, "torch", "eager"])
+def test_a_cpu_gets_the_backend_that_is_ready_at_once(run, drawn, monkeypatch, backend):
+    from ptv_hub.cli import loading
+
+    ran = []
+    load_on = loading.load_on
+
+    def watched(machine, *arguments, **options):
+        ran.append(machine.backend)
+        return load_on(machine, *arguments, **options)
+
+    monkeypatch.setattr("ptv_hub.cli.predict.load_on", watched)
+    words = () if backend is None else ("--backend", backend)
+    done = run("predict", "x3d_xs", SHORT, "--views", "1x1", "--device", "cpu", "--json", *words)
+    assert done.exit_code == 0, done.output
+    assert ran == [backend or "torch"]
+    model = ptv_hub.load("x3d_xs", weights=drawn("x3d_xs", training=False))
+    wanted = [one.score for one in predict(model, SHORT, views="1x1").predictions]
+    scores = [one["score"] for one in json.loads(done.stdout)[0]["predictions"]]
+    assert np.abs(np.subtract(scores, wanted)).max() <= (0 if backend == "eager" else 1e-6)
+
+
 def test_predict_as_csv_with_a_timeline(run):
     done = run("predict", "x3d_xs", WIDE, "--views", "3x1", "-k", 2, "--csv", "--timeline")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
