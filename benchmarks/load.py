@@ -3,7 +3,8 @@
 
 Warm: build + torch.load + load_state_dict, imports excluded, file in the page cache; the
 weights are compared bit for bit. Cold: a whole process that imports and loads, against one
-that only imports torch; and the command line against a bare ``python -c pass``.
+that only imports torch; and the command line against a bare ``python -c pass``. Code is compiled
+before, into a folder of its own, as it is where pip installed it.
 
     python benchmarks/load.py [--repeats 5] [--json] [NAME ...]
 """
@@ -25,15 +26,25 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import measuring
 
 CALLS = 5
+VIDEO = ROOT / "tests" / "data" / "golden" / "videos" / "wide_30fps_10s.mp4"
+_PREDICT = ["-m", "ptv_hub", "predict", "x3d_s", str(VIDEO), "--weights", "WEIGHTS"]
 PROCESSES = {
     "python -c pass": ["-c", "pass"],
     "import torch": ["-c", "import torch"],
     "import torch, pytorchvideo.models": ["-c", "import torch, pytorchvideo.models"],
     "import ptv_hub": ["-c", "import ptv_hub"],
-    "ptv_hub.load": ["-c", "import sys, ptv_hub; ptv_hub.load('x3d_m', weights=sys.argv[1])"],
+    "ptv_hub.load": [
+        "-c",
+        "import sys, ptv_hub; ptv_hub.load('x3d_m', weights=sys.argv[1])",
+        "WEIGHTS",
+    ],
     "ptv-hub --help": ["-m", "ptv_hub", "--help"],
     "ptv-hub list": ["-m", "ptv_hub", "list"],
+    "ptv-hub predict, one view": [*_PREDICT, "--views", "1x1"],
+    "ptv-hub predict": _PREDICT,
+    "ptv-hub predict --backend eager": [*_PREDICT, "--backend", "eager"],
 }
+"""What stands behind ``python``; ``WEIGHTS`` are X3D_M's, those of ``predict`` X3D_S's."""
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:
@@ -66,8 +77,22 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": seconds, "equal": equal}
 
 
-def cold(weights: str, repeats: int) -> list[dict[str, Any]]:
-    processes = {**PROCESSES, "ptv_hub.load": [*PROCESSES["ptv_hub.load"], weights]}
+def cold(folder: str, repeats: int) -> list[dict[str, Any]]:
+    from tools import draw
+
+    drawn = {name: str(draw.write(name, f"{folder}/{name}.pyth")) for name in ("x3d_m", "x3d_s")}
+    processes = {
+        name: [
+            drawn["x3d_s" if "predict" in name else "x3d_m"] if w == "WEIGHTS" else w for w in words
+        ]
+        for name, words in PROCESSES.items()
+    }
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONPYCACHEPREFIX": f"{folder}/compiled",
+    }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     seconds: dict[str, list[float]] = {name: [] for name in processes}
     for turn in range(repeats + 1):
         for name, arguments in processes.items():
@@ -75,11 +100,12 @@ def cold(weights: str, repeats: int) -> list[dict[str, Any]]:
             subprocess.run(
                 [sys.executable, "-W", "ignore", *arguments],
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env=environment,
                 stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 check=True,
             )
-            if turn:  # the first fills the page cache
+            if turn:  # the first compiles, and fills the page cache
                 seconds[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(found) for name, found in seconds.items()}
     return [
@@ -131,7 +157,7 @@ def main() -> None:
                 }
                 for case, one in zip(cases, found, strict=True)
             ]
-        starts = cold(str(draw.write("x3d_m", f"{folder}/cold.pyth")), args.repeats)
+        starts = cold(folder, args.repeats)
     if args.json:
         measuring.show([*rows, *starts], True)
         return

@@ -69,11 +69,11 @@ def measure_all(
     settings: Settings,
     report: Callable[[str], None] = lambda told: None,
 ) -> Table:
-    """Measure every model that is not measured yet, and write the table.
+    """Measure every model of some that is not measured yet, and write the table.
 
     Returns:
-        The table; ``bench.json``, ``bench.md`` and, with the extra ``plot``, ``bench.png`` are
-        written into the folder.
+        The table; ``bench.json`` and ``bench.md`` are written into the folder after each model and,
+        with the extra ``plot``, ``bench.png`` at the end.
 
     Raises:
         UsageError: no such backend or device.
@@ -83,7 +83,8 @@ def measure_all(
     parts = out / "models"
     ready_folder(parts)
     here = machine()
-    found = []
+    found: list[dict[str, Any]] = []
+    files: list[Path] = []
     for number, item in enumerate(items, 1):
         path = parts / f"{file_name(item.name)}.json"
         known = _known(path, settings, here)
@@ -95,7 +96,12 @@ def measure_all(
         for failure in known["failures"]:
             report(failure)
         found.append(known)
-    return _written(out, here, settings, found, report)
+        files = _write(out, here, settings, found, len(items))  # a run that is ended has a table
+    try:
+        files.append(_picture(out / "bench.png", here, found))
+    except MissingExtra as error:
+        report(str(error))
+    return Table(here, tuple(found), tuple(files))
 
 
 def machine() -> dict[str, str]:
@@ -194,30 +200,24 @@ def _child(connection: Any, item: Entry, settings: Settings) -> None:
 # ---------------------------------------------------------------------------- the table
 
 
-def _written(
-    out: Path,
-    here: dict[str, str],
-    settings: Settings,
-    found: list[dict[str, Any]],
-    report: Callable[[str], None],
-) -> Table:
+def _write(
+    out: Path, here: dict[str, str], settings: Settings, found: list[dict[str, Any]], total: int
+) -> list[Path]:
+    """The table of what was measured so far, as data and to be read. Raises WriteError."""
     told = {
         "format": FORMAT,
         "date": str(date.today()),
         "machine": here,
         "settings": settings.model_dump(mode="json"),
+        "total": total,
         "models": [
             {key: one[key] for key in ("model", "date", "rows", "failures")} for one in found
         ],
     }
     files = [out / "bench.json", out / "bench.md"]
     write_text(files[0], json.dumps(told, indent=2) + "\n")
-    write_text(files[1], _markdown(here, settings, found))
-    try:
-        files.append(_picture(out / "bench.png", here, found))
-    except MissingExtra as error:
-        report(str(error))
-    return Table(here, tuple(found), tuple(files))
+    write_text(files[1], _markdown(here, settings, found, total))
+    return files
 
 
 def times_faster(rows: Sequence[dict[str, Any]]) -> list[float | None]:
@@ -226,7 +226,9 @@ def times_faster(rows: Sequence[dict[str, Any]]) -> list[float | None]:
     return [row["views_per_second"] / eager[0] if eager else None for row in rows]
 
 
-def _markdown(here: dict[str, str], settings: Settings, found: list[dict[str, Any]]) -> str:
+def _markdown(
+    here: dict[str, str], settings: Settings, found: list[dict[str, Any]], total: int
+) -> str:
     rows = []
     for one in found:
         for row, times in zip(one["rows"], times_faster(one["rows"]), strict=True):
@@ -251,6 +253,10 @@ def _markdown(here: dict[str, str], settings: Settings, found: list[dict[str, An
         f"{settings.calls}, of which the median. Drawn weights; differences are of scores, from "
         f"each model's first line. `ptv-hub bench --all`, {date.today()}.",
         "",
+        *(
+            [f"{len(found)} of {total} models; the same command goes on.", ""]
+            * (len(found) < total)
+        ),
         table(["of the machine", ""], [[key, value] for key, value in here.items()]),
         "",
         table([*columns, "difference"], rows),
@@ -302,6 +308,7 @@ def _drawn(axes: Axes, here: dict[str, str], found: list[dict[str, Any]], kinds:
         axes.barh(at, values, height, label=kind)
     axes.set_yticks([n + 0.4 - height / 2 for n in range(len(found))])
     axes.set_yticklabels([one["model"] for one in found])
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.set_xscale("log")
     # The axis' own labels are formulas, which pages' figures write as they stand.

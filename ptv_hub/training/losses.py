@@ -100,7 +100,7 @@ class Losses:
 
     def skip(self, videos: tuple[str, ...]) -> None:
         """Put down videos that gave no clip."""
-        for name in ("position", "kept"):
-            position: Position = getattr(self, name)
-            every = tuple(sorted({*position.skipped, *videos}))
-            setattr(self, name, position.model_copy(update={"skipped": every}))
+        self.position, self.kept = (
+            one.model_copy(update={"skipped": tuple(sorted({*one.skipped, *videos}))})
+            for one in (self.position, self.kept)
+        )

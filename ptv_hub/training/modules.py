@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ptv_hub.engines.transfers import on_device
 from ptv_hub.errors import UsageError
 from ptv_hub.models.builders import VideoModel
 from ptv_hub.zoo.recipe import Recipe
@@ -81,7 +82,7 @@ class BatchDropout(nn.Module):
         generator = torch.Generator().manual_seed(self.seed)
         keep = torch.rand((self.world * count, *x.shape[1:]), generator=generator) >= self.p
         mine = keep[self.rank * count : (self.rank + 1) * count]
-        return x * mine.to(x.device, x.dtype) / (1 - self.p)
+        return x * on_device(mine, x.device).to(x.dtype) / (1 - self.p)
 
 
 def seed_dropout(model: nn.Module, seed: int) -> None:

@@ -21,6 +21,7 @@ import ptv_hub
 from ptv_hub.datasets.decoding import Views
 from ptv_hub.datasets.listing import Item, Listing
 from ptv_hub.datasets.reading import read_listing
+from ptv_hub.engines.optimized import optimize
 from ptv_hub.errors import DataError, EvaluationError, UsageError, WriteError, WrongInput
 from ptv_hub.evaluation.loop import evaluate
 from ptv_hub.evaluation.merging import merge
@@ -104,11 +105,13 @@ CASES = {
 }
 
 
-def golden(case: str, drawn, **options) -> tuple[EvalResult, Path]:
+def golden(case: str, drawn, backend: str = "eager", **options) -> tuple[EvalResult, Path]:
     """The result of a golden case, held to its scores."""
     name, data, videos = CASES[case]
     out: Path = options["out"]
     model = ptv_hub.load(name, weights=drawn(name, training=False))
+    if backend != "eager":
+        model = optimize(model, backend)
     protocol = protocol_for(model.entry, None, "main" if case.endswith("main") else None)
     listing = read_listing(model.entry, GOLDEN / data, videos=GOLDEN / videos)
     result = evaluate(model, listing, protocol, keep_views=True, **options)
@@ -195,11 +198,17 @@ def test_slowfast_on_a_short_video_is_as_pyslowfast_scores_it(drawn, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "case",
-    [pytest.param("ssv2/SLOW_8x8_R50", marks=pytest.mark.slow), "ssv2/SLOWFAST_8x8_R50"],
+    ("case", "backend"),
+    [
+        ("ssv2/SLOWFAST_8x8_R50", "torch"),
+        *(
+            pytest.param(f"ssv2/{name}", "eager", marks=pytest.mark.slow)
+            for name in ("SLOW_8x8_R50", "SLOWFAST_8x8_R50")
+        ),
+    ],
 )
-def test_ssv2_is_as_pyslowfast_scores_it(drawn, tmp_path, case):
-    result, _ = golden(case, drawn, out=tmp_path)
+def test_ssv2_is_as_pyslowfast_scores_it(drawn, tmp_path, case, backend):
+    result, _ = golden(case, drawn, backend, out=tmp_path)
     assert result.cautions == ()
 
 

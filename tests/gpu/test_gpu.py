@@ -23,6 +23,7 @@ from ptv_hub.models.builders import VideoModel
 from ptv_hub.training.engine import train
 from ptv_hub.training.finetuning import finetuning
 from ptv_hub.training.source import read_source
+from ptv_hub.training.step import Step
 from ptv_hub.verification.repeated import kept
 from tests import GOLDEN, ROOT
 from tools import draw
@@ -180,6 +181,28 @@ def test_training_with_mixed_precision_and_its_scaler_goes_on_where_it_was(data,
         not torch.equal(one, before["model_state"][key])
         for key, one in after["model_state"].items()
     )
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_training_step_waits_for_nothing(data, tmp_path, monkeypatch, half):
+    """But for the scaler of half precision, which is torch's."""
+    step, run = Step.__call__, []
+
+    def watched(self, *arguments):
+        torch.cuda.set_sync_debug_mode("default" if half else "error")
+        try:
+            return step(self, *arguments)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+            run.append(arguments)
+
+    monkeypatch.setattr(Step, "__call__", watched)
+    keys = ["SOLVER.MAX_EPOCH", 1, "TRAIN.BATCH_SIZE", 4, "SOLVER.CLIP_GRAD_L2NORM", 1.0]
+    keys += ["TRAIN.MIXED_PRECISION", half, "DATA_LOADER.NUM_WORKERS", 0]
+    config = finetuning(ptv_hub.entry("motion_x3d"), output=str(tmp_path / "run"), opts=keys)
+    source = read_source(config.entry, data)
+    result = train(config, source, device="cuda", check="none")
+    assert len(run) == result.steps > 0
 
 
 def test_one_process_of_nccl(data, tmp_path):

@@ -67,6 +67,22 @@ def test_what_was_measured_is_kept_and_only_the_rest_is_measured_again(measured,
     assert len(measured) == 5, "other settings are other numbers"
 
 
+def test_a_run_that_is_ended_leaves_the_table_of_what_it_measured(measured, tmp_path):
+    def end(told):
+        if told.startswith("[2/2]"):
+            raise KeyboardInterrupt
+
+    settings = Settings(backends=())
+    with pytest.raises(KeyboardInterrupt):
+        measure_all(ITEMS, tmp_path, settings, report=end)
+    told = json.loads((tmp_path / "bench.json").read_text())
+    assert ([one["model"] for one in told["models"]], told["total"]) == (["x3d_xs"], 2)
+    assert "1 of 2 models; the same command goes on." in (tmp_path / "bench.md").read_text()
+    measure_all(ITEMS, tmp_path, settings)
+    assert measured == ["x3d_xs", "motion_x3d"]
+    assert "the same command goes on" not in (tmp_path / "bench.md").read_text()
+
+
 @pytest.mark.parametrize("failure", [Killed("ended"), UsageError("no such device")])
 def test_a_row_whose_process_was_killed_is_tried_again(failure, monkeypatch):
     sent = []

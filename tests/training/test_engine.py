@@ -317,13 +317,11 @@ def test_config_writes_what_train_reads(videos, tmp_path):
 
 def test_an_evaluation_tells_what_the_run_was_trained_on(trained, videos, tmp_path):
     _, output = trained
-    words = ["eval", output / "best.pyth", "--views", "1x1", "--workers", "0", "--json"]
-    # Of each class one held-out video bears the name of one that was trained on.
-    for data, expected in ((videos / "train", 12), (videos, 0)):
-        done = ptv_hub(*map(str, [*words, "--data", data, "--out", tmp_path / str(expected)]))
-        assert done.code == 0, done.err
-        told = [one for one in json.loads(done.out)["cautions"] if "were trained on" in one]
-        assert [one.split(" are named")[0] for one in told] == ["12 of 18 videos"][: bool(expected)]
+    words = ["eval", output / "best.pyth", "--views", "1x1", "--workers", 0, "--limit", 3, "--json"]
+    done = ptv_hub(*words, "--data", videos / "train", "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    # A held-out video of the class bears the name of the third.
+    assert "2 of 3 videos are named like ones that" in " ".join(json.loads(done.out)["cautions"])
 
 
 def test_mixed_precision_and_clipped_gradients_run_and_differ(videos, tmp_path):
