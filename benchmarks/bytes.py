@@ -62,7 +62,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         elif variant == "curl":
             subprocess.run(["curl", "-s", "-o", out, case["url"]], check=True)
         elif variant == "convert":
-            digest = convert(source, out, to=case["to"]).digest
+            digest = convert(source, out, to=case["to"], overwrite=True).digest
         elif variant == "digest":
             file = checkpoint.read(source)
             official = layouts.to_official(file.tensors)

@@ -245,6 +245,7 @@ def _markdown(
                     f"{row['difference']:.0e}",
                 ]
             )
+    so_far = f"{len(found)} of {total} models; the same command goes on."
     columns = ["model", "run as", "views/s", "times eager", "median ms", "first ms", "peak MB"]
     lines = [
         "# How fast the zoo's models run on one machine",
@@ -253,10 +254,7 @@ def _markdown(
         f"{settings.calls}, of which the median. Drawn weights; differences are of scores, from "
         f"each model's first line. `ptv-hub bench --all`, {date.today()}.",
         "",
-        *(
-            [f"{len(found)} of {total} models; the same command goes on.", ""]
-            * (len(found) < total)
-        ),
+        *([so_far, ""] if len(found) < total else []),
         table(["of the machine", ""], [[key, value] for key, value in here.items()]),
         "",
         table([*columns, "difference"], rows),
