@@ -9,8 +9,11 @@ import torch
 from ptv_hub.engines.calibrated import CalibrationViews
 from ptv_hub.engines.device import usable_device
 from ptv_hub.engines.memory import keep_freed_memory
-from ptv_hub.engines.optimized import CLOSE, EAGER, INT8, optimize
+from ptv_hub.engines.optimized import CLOSE, INT8, optimize
 from ptv_hub.models.builders import ActionModel, VideoModel
+
+EAGER = "eager"
+"""The model as it was loaded: no backend."""
 
 
 @dataclass(frozen=True)

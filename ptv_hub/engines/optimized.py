@@ -37,9 +37,6 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 INT8 = "int8"
 """What only OpenVINO computes in here, calibrated on videos: see ``int8``."""
 
-EAGER = "eager"
-"""The model as it was loaded: no backend."""
-
 CLOSE = 1e-5
 """How far ``auto`` lets a score be from the model's own."""
 

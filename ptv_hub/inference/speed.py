@@ -11,9 +11,9 @@ import torch
 
 from ptv_hub.engines.calibrated import CalibrationViews
 from ptv_hub.engines.device import usable_device
-from ptv_hub.engines.machine import Machine
+from ptv_hub.engines.machine import EAGER, Machine
 from ptv_hub.engines.measure import Case, measure
-from ptv_hub.engines.optimized import BACKENDS, EAGER, INT8, installed
+from ptv_hub.engines.optimized import BACKENDS, INT8, installed
 from ptv_hub.errors import PtvHubError, UsageError, WrongInput
 from ptv_hub.models.builders import VideoModel
 from ptv_hub.weights.load import load

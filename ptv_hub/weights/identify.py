@@ -75,9 +75,10 @@ def candidates(weights: OpenedWeights) -> tuple[Candidate, ...]:
     """
     found: dict[str, tuple[Entry, Evidence]] = {}
     readings = [weights.read_by(scheme) for scheme in weights.readings]
+    counted = [(have, trained(have)) for have in readings]
     possible = [item for item in known() if _comes_in(item, weights)]
     for item in possible:
-        evidence = _of_bytes(item, weights) or _of_shapes(item, weights, readings)
+        evidence = _of_bytes(item, weights) or _of_shapes(item, weights, counted)
         if evidence is not None:
             found[item.name] = item, evidence
     if not found:
@@ -132,10 +133,13 @@ def _of_bytes(item: Entry, weights: OpenedWeights) -> Evidence | None:
     return "the hash in the file's name" if any(begins_as_stated(weights, item)) else None
 
 
-def _of_shapes(item: Entry, weights: OpenedWeights, readings: Sequence[Shapes]) -> Evidence | None:
+def _of_shapes(
+    item: Entry, weights: OpenedWeights, readings: Sequence[tuple[Shapes, int]]
+) -> Evidence | None:
+    """``readings``: the shapes as each table reads them, and how many parameters they are."""
     # Equal shapes have equal sums: most of the zoo need not be built to be told apart.
     if not any(
-        item.num_params in (None, trained(have)) and have == shapes(item) for have in readings
+        item.num_params in (None, count) and have == shapes(item) for have, count in readings
     ):
         return None
     own = weights.own_word.is_of(item)
