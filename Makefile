@@ -125,7 +125,7 @@ test-int8: $(BIN)/.dev
 	  tests/engines/test_agreement.py tests/engines/test_int8.py tests/datasets/test_calibration.py
 
 # torchcodec uses FFmpeg's shared libraries, which the system has to have.
-test-nvdec: $(BIN)/.dev
+test-nvdec:
 	@test -x $(VENV)-nvdec/bin/python || $(PYTHON) -m venv $(VENV)-nvdec
 	@$(VENV)-nvdec/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,nvdec]'
 	OMP_NUM_THREADS=1 $(VENV)-nvdec/bin/python -m pytest -m slow tests/inference/test_device_frames.py
