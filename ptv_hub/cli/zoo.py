@@ -84,7 +84,7 @@ def list_(
         told = f"{len(rows_left)} rows of these tables are left out"
         tell(f"{told}; 'ptv-hub show ROW' says why")
     if not found:
-        tell("no model matches; 'ptv-hub list' shows all there are")
+        tell("no model matches; 'ptv-hub list --all' shows those of every collection")
 
 
 def _without_labels(item: Entry) -> dict[str, object]:

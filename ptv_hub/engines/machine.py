@@ -9,7 +9,8 @@ import torch
 from ptv_hub.engines.calibrated import CalibrationViews
 from ptv_hub.engines.device import usable_device
 from ptv_hub.engines.memory import keep_freed_memory
-from ptv_hub.engines.optimized import CLOSE, INT8, optimize
+from ptv_hub.engines.optimized import BACKENDS, CLOSE, INT8, optimize
+from ptv_hub.errors import UnknownName
 from ptv_hub.models.builders import ActionModel, VideoModel
 
 EAGER = "eager"
@@ -64,6 +65,8 @@ def run_on(model: VideoModel, machine: Machine) -> ActionModel:
     backend = machine.backend or (EAGER if machine.dtype != INT8 else "openvino")
     if backend == EAGER and machine.dtype != INT8:
         return model
+    if backend not in (EAGER, *BACKENDS, "auto"):
+        raise UnknownName("backend", backend, (EAGER, *BACKENDS, "auto"))
     return optimize(
         model,
         backend,

@@ -58,5 +58,7 @@ def test_eager_is_the_model_as_it_was_loaded():
     model = build(entry("x3d_xs")).eval()
     for backend in ("eager", None):
         assert run_on(model, Machine(device="cpu", backend=backend)) is model
+    with pytest.raises(UsageError, match=r"no backend 'gpu'(.|\n)*eager, torch, compile"):
+        run_on(model, Machine(device="cpu", backend="gpu"))
     with pytest.raises(UsageError, match="int8 is computed by OpenVINO"):
         run_on(model, Machine(device="cpu", backend="eager", dtype="int8"))
