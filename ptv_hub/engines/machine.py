@@ -62,7 +62,7 @@ def run_on(model: VideoModel, machine: Machine) -> ActionModel:
     model.to(device)
     if device.type == "cuda":
         _exact_on_gpu(model)
-    backend = machine.backend or (EAGER if machine.dtype != INT8 else "openvino")
+    backend = machine.backend or ("openvino" if machine.dtype == INT8 else EAGER)
     if backend == EAGER and machine.dtype != INT8:
         return model
     if backend not in (EAGER, *BACKENDS, "auto"):

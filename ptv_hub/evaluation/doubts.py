@@ -55,7 +55,7 @@ def _trained_on(origin: object, listing: Listing) -> str | None:
             continue
         train, val = ({item.id for item in items} for items in splits)
         # A name of both splits may be that of two videos, each in a folder of its split.
-        seen = sum(item.id in train - val for item in listing.items)
+        seen = len({item.id for item in listing.items} & train - val)
         if seen:
             return (
                 f"{seen} of {len(listing.items)} videos are named like ones that these weights "

@@ -91,11 +91,9 @@ def undone_views(
     """
 
     def decoded(wanted: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
-        if decoder is not None:
-            return device_frames(video, wanted, decoder)
-        return ((place, torch.from_numpy(pixels)) for place, pixels in video.frames(wanted))
+        return _of_one_size(video, device_frames(video, wanted, decoder))
 
-    for clip, frames in _together(clips, lambda wanted: _of_one_size(video, decoded(wanted))):
+    for clip, frames in _together(clips, decoded):
         yield ClipViews(clip, (torch.stack(frames),))
 
 

@@ -7,7 +7,6 @@ are not PyAV's: another converter makes them of the same YUV. On a CPU they are,
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -28,31 +27,34 @@ def require_torchcodec() -> None:
     _decoder_class()
 
 
-def device_frames(video: Video, wanted: Sequence[int], device: str) -> Iterator[tuple[int, Tensor]]:
+def device_frames(
+    video: Video, wanted: Sequence[int], device: str | None
+) -> Iterator[tuple[int, Tensor]]:
     """(place in ``timestamps.pts``, RGB frame of uint8, shape (H, W, 3)) of each frame wanted.
 
-    In order of presentation. Of what is no video file (folders of frames, arrays) they are in the
-    host's memory.
+    In order of presentation. Without a device, and of what is no video file (folders of frames,
+    arrays), they are in the host's memory, as ``video.frames`` gives them.
 
     Raises:
         VideoError: a frame that cannot be decoded, or a file of which torchcodec says otherwise
             than PyAV which frames it has, when, or which way up.
         MissingExtra: torchcodec is not installed.
     """
-    if not isinstance(video, EncodedVideo):
+    if device is None or not isinstance(video, EncodedVideo):
         yield from ((place, torch.from_numpy(pixels)) for place, pixels in video.frames(wanted))
         return
     decoder = _opened(video, device)
-    seconds = video.timestamps.pts
-    base, slack = video.timestamps.time_base, float(video.timestamps.time_base) / 2
-    for few in _batched(sorted(set(wanted)), _AT_ONCE):
+    ticks, base = video.timestamps.pts, video.timestamps.time_base
+    places = sorted(set(wanted))
+    for first in range(0, len(places), _AT_ONCE):
+        few = places[first : first + _AT_ONCE]
         try:
             found = decoder.get_frames_at(few)
         except RuntimeError as error:
             raise _otherwise(video, "every frame decoded", str(error).splitlines()[0]) from error
         for place, frame, at in zip(few, found.data, found.pts_seconds.tolist(), strict=True):
-            stated = float(seconds[place] * base)
-            if abs(at - stated) > slack:
+            stated = float(ticks[place] * base)
+            if abs(at - stated) > base / 2:
                 raise _otherwise(video, f"frame {place} at {stated:.4f} s", f"at {at:.4f} s")
             yield place, frame
 
@@ -97,9 +99,3 @@ def _decoder_class() -> Any:
             fix="install FFmpeg (apt install ffmpeg, conda install ffmpeg); " + _WAY_OUT,
         ) from error
     return VideoDecoder
-
-
-def _batched(places: Sequence[int], size: int) -> Iterator[list[int]]:
-    rest = iter(places)
-    while few := list(itertools.islice(rest, size)):
-        yield few

@@ -81,9 +81,8 @@ def bench(
             if dtype == INT8 and name != "openvino" and not backends:
                 continue
             told(f"{name} {dtype} ...")
-            own = None if name == EAGER else name
             views = calibration if dtype == INT8 else None
-            machine = Machine(place, threads, own, dtype, keep_memory, views)
+            machine = Machine(place, threads, name, dtype, keep_memory, views)
             try:
                 found = asdict(measure(net, Case(machine, batch_views, calls)))
             except PtvHubError as error:

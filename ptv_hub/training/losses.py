@@ -68,8 +68,9 @@ class Losses:
         norm = done.loss.new_zeros(()) if done.norm is None else done.norm
         mine = torch.stack([done.loss.detach(), torch.full_like(norm, float(asked)), norm])
         means = cast(Tensor, self._fabric.all_reduce(mine, reduce_op="mean"))
+        begun = Begun(number, rate, at, closes, Returning({"means": means}))
         self.settle(until=at)
-        self._begun = Begun(number, rate, at, closes, Returning({"means": means}))
+        self._begun = begun
 
     def settle(self, until: float | None = None) -> None:
         """Wait for what is not known yet; ``until``: when the next step began.

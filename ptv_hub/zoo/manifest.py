@@ -283,16 +283,18 @@ def filter_entries(
             and _under(max_params_millions, item, "params_millions")
         )
 
+    among = tuple(among)
     found = [item for item in among if within(item)]
     if not found:
-        _require_known(arch, dataset, depth)
+        _require_known((*among, *known()), arch, dataset, depth)
     wanted = {item.name for item in _named_like(found, pattern)}
     unwanted = {item.name for item in _named_like(found, exclude)}
     return [item for item in found if item.name in wanted - unwanted]
 
 
-def _require_known(arch: str | None, dataset: str | None, depth: str | None) -> None:
-    every = (*all_entries(), *demonstrations())
+def _require_known(
+    every: Sequence[Entry], arch: str | None, dataset: str | None, depth: str | None
+) -> None:
     for kind, wanted, values in (
         ("architecture", arch, [(item.arch, item.builder.name) for item in every]),
         ("data set", _data_set(dataset), [(e.dataset, e.config.split("/")[0]) for e in every]),
